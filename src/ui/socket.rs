@@ -3,7 +3,7 @@
 //! [`crate::model::reconnect`] decides when to reconnect. Written on web-sys: leptos-use's hook reconnects
 //! without jitter and after close codes that forbid it, and detects no dead connections.
 
-mod reconnect_policy;
+pub(crate) mod reconnect_policy;
 
 use super::{
     browser,

@@ -37,7 +37,7 @@ const HEALTHY_CONNECT_TIMEOUT: Millis = 5_000;
 /// Then an attempt is made anyway.
 const MAX_FAILED_HEALTH_CHECKS: u32 = 12;
 /// In milliseconds.
-pub(super) const HEALTH_CHECK_TIMEOUT: u32 = 1_200;
+pub(crate) const HEALTH_CHECK_TIMEOUT: u32 = 1_200;
 /// During a call, in milliseconds.
 const MAX_URGENT_RETRY_DELAY: Millis = 1_000;
 /// During a call, in milliseconds.
@@ -58,13 +58,14 @@ pub struct SocketPolicy {
     /// Requested by the server, in milliseconds.
     heartbeat_interval: Millis,
     last_sent_at: Millis,
+    last_received_at: Millis,
     ping_counter: u32,
     /// The oldest unanswered ping: its number and time.
     pending_ping: Option<(u32, Millis)>,
 }
 
 impl SocketPolicy {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             is_urgent: false,
             is_probing: false,
@@ -73,32 +74,33 @@ impl SocketPolicy {
             round_trip: None,
             heartbeat_interval: 15_000,
             last_sent_at: 0,
+            last_received_at: 0,
             ping_counter: 0,
             pending_ping: None,
         }
     }
 
     /// The other side is silent; if the server is too, the path is dead. Returns whether a call is active.
-    pub(super) fn start_probe(&mut self) -> bool {
+    pub(crate) fn start_probe(&mut self) -> bool {
         self.is_probing = self.is_urgent;
         self.is_probing
     }
 
-    pub(super) fn set_heartbeat_interval(&mut self, interval: Millis) {
+    pub(crate) fn set_heartbeat_interval(&mut self, interval: Millis) {
         self.heartbeat_interval = interval;
     }
 
-    pub(super) fn on_sent(&mut self, now: Millis) {
+    pub(crate) fn on_sent(&mut self, now: Millis) {
         self.last_sent_at = now;
     }
 
-    pub(super) fn start_ping(&mut self, now: Millis) -> u32 {
+    pub(crate) fn start_ping(&mut self, now: Millis) -> u32 {
         self.ping_counter = self.ping_counter.wrapping_add(1);
         self.pending_ping.get_or_insert((self.ping_counter, now));
         self.ping_counter
     }
 
-    pub(super) fn on_pong(&mut self, number: u32, now: Millis) {
+    pub(crate) fn on_pong(&mut self, number: u32, now: Millis) {
         if let Some((_, at)) = self.pending_ping.take_if(|(pinged, _)| *pinged == number) {
             self.record_round_trip(now - at);
         }
@@ -111,7 +113,7 @@ impl SocketPolicy {
     }
 
     /// Returns whether to connect now.
-    pub(super) fn on_health_check(&mut self, answers: bool) -> bool {
+    pub(crate) fn on_health_check(&mut self, answers: bool) -> bool {
         self.failed_health_checks += 1;
         let is_reconnecting = answers || self.failed_health_checks >= MAX_FAILED_HEALTH_CHECKS;
         if is_reconnecting {
@@ -134,10 +136,13 @@ impl ReconnectPolicy for SocketPolicy {
     const HEARTBEAT_SOURCE: HeartbeatSource = HeartbeatSource::Client;
     const STABLE_AGE: Millis = 0;
 
-    fn on_transition(&mut self, transition: Transition, _now: Millis) {
+    fn on_transition(&mut self, transition: Transition, now: Millis) {
         match transition {
             Transition::Connecting => self.pending_ping = None,
-            Transition::Received => self.is_probing = false,
+            Transition::Received => {
+                self.is_probing = false;
+                self.last_received_at = now;
+            }
             Transition::Welcomed => self.welcome_timeouts = 0,
             Transition::Lost(reached) => {
                 self.is_probing = false;
@@ -186,7 +191,7 @@ impl ReconnectPolicy for SocketPolicy {
 
 impl ReconnectState<SocketPolicy> {
     /// A call that starts moves a scheduled attempt forward.
-    pub(super) fn set_urgent(&mut self, urgent: bool, now: Millis) {
+    pub(crate) fn set_urgent(&mut self, urgent: bool, now: Millis) {
         self.policy.is_urgent = urgent;
         self.policy.is_probing &= urgent;
         if urgent {
@@ -195,16 +200,19 @@ impl ReconnectState<SocketPolicy> {
     }
 
     /// The next attempt is due and requires a health check.
-    pub(super) fn must_check_health(&self, now: Millis) -> bool {
+    pub(crate) fn must_check_health(&self, now: Millis) -> bool {
         self.policy.is_urgent
             && failed_attempts(self.failures()) >= MAX_UNCHECKED_ATTEMPTS
             && self.retry_at().is_some_and(|at| at <= now)
     }
 
-    pub(super) fn is_ping_due(&self, now: Millis) -> bool {
+    pub(crate) fn is_ping_due(&self, now: Millis) -> bool {
+        let policy = &self.policy;
+        // On a dead connection the page may go on sending.
+        let last_at = policy.last_sent_at.min(policy.last_received_at);
         self.phase().is_some()
             && !self.is_awaiting_reply()
-            && now - self.policy.last_sent_at >= self.policy.ping_interval()
+            && now - last_at >= policy.ping_interval()
     }
 }
 
@@ -393,6 +401,17 @@ mod tests {
         assert!(!state.is_ping_due(40_000), "a reply is outstanding");
         time_out(&mut state, 0.9);
         assert!(!state.is_ping_due(40_000), "there is no connection");
+    }
+
+    #[test]
+    fn a_page_that_sends_without_an_answer_pings_too() {
+        let mut state = urgent_state();
+        state.set_urgent(false, 0);
+        state.policy.set_heartbeat_interval(20_000);
+        state.policy.on_sent(19_000);
+        assert!(!state.is_ping_due(19_999) && state.is_ping_due(20_000));
+        state.on_event(ConnectionEvent::Received, 19_500, 0.0);
+        assert!(!state.is_ping_due(20_000));
     }
 
     #[test]
