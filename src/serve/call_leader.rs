@@ -7,12 +7,11 @@ use super::Systems;
 use crate::{
     calls::server::{CALL_LEADER, CALL_LEADER_LEASE, CallRequest, LeaderTerm},
     server::{
-        bus::Bus,
+        bus::{Bus, Incoming, Subscription},
         live::Connection,
         store::{Connectivity, Lease, Renewal},
     },
 };
-use async_nats::Subscriber;
 use futures::StreamExt;
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -68,6 +67,7 @@ async fn lead_when_elected(systems: &Arc<Systems>, bus: &Bus, stop: &Cancellatio
             Err(error) => tracing::debug!(%error, "the call leader lease could not be acquired"),
         }
         tokio::select! {
+            biased;
             () = sleep(ELECTION_INTERVAL) => {}
             () = stop.cancelled() => {}
         }
@@ -112,7 +112,7 @@ async fn handle_requests(
     bus: &Bus,
     lease: &mut Lease,
     outage: &mut BusOutage,
-    mut requests: Subscriber,
+    mut requests: Subscription,
 ) -> LeadershipEnd {
     let (mut renewal, mut sync) = (
         interval(LEASE_RENEWAL_INTERVAL),
@@ -156,7 +156,7 @@ async fn finish_decisions(systems: &Systems, term: &LeaderTerm, end: LeadershipE
 }
 
 /// A request that is cut off by the end of the term is not acknowledged: its sender retries and reaches the new leader.
-async fn handle_request(systems: Arc<Systems>, bus: Bus, request: async_nats::Message) {
+async fn handle_request(systems: Arc<Systems>, bus: Bus, request: Incoming) {
     match serde_json::from_slice::<CallRequest>(&request.payload) {
         Ok(CallRequest {
             from,

@@ -211,21 +211,27 @@ async fn close_live_connections(app: &AppState) {
 }
 
 async fn build_systems(app: &Arc<AppState>) -> Result<Arc<Systems>, Error> {
-    people::server::seed_store(app).await?;
-    let chat = ChatService::new(app.clone());
-    chat.clean().await?;
-    let calls = CallRegistry::new(app.clone());
-    if app.bus.is_none() {
-        // A single node always leads, from before clients connect.
-        calls.become_leader(Term::Sole).await?;
+    let systems = Systems::new(app).await?;
+    systems.chat.clean().await?;
+    Ok(systems)
+}
+
+impl Systems {
+    async fn new(app: &Arc<AppState>) -> Result<Arc<Self>, Error> {
+        people::server::seed_store(app).await?;
+        let calls = CallRegistry::new(app.clone());
+        if app.bus.is_none() {
+            // A single node always leads, from before clients connect.
+            calls.become_leader(Term::Sole).await?;
+        }
+        Ok(Arc::new(Self {
+            app: app.clone(),
+            news: NewsService::new(app.clone()),
+            chat: ChatService::new(app.clone()),
+            calls,
+            welcome_permits: Semaphore::new(MAX_CONCURRENT_WELCOMES),
+        }))
     }
-    Ok(Arc::new(Systems {
-        app: app.clone(),
-        news: NewsService::new(app.clone()),
-        chat,
-        calls,
-        welcome_permits: Semaphore::new(MAX_CONCURRENT_WELCOMES),
-    }))
 }
 
 const TURN_SECRET_SETTING: &str = "turn_secret";

@@ -16,11 +16,12 @@ use crate::{
         live::{Connection, Disconnect},
         session,
         store::Stream,
+        task,
     },
 };
 use futures::{StreamExt, stream};
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -61,7 +62,7 @@ impl RemoteNode {
 struct RemoteNodes {
     systems: Arc<Systems>,
     bus: Bus,
-    known: HashMap<NodeId, RemoteNode>,
+    known: BTreeMap<NodeId, RemoteNode>,
 }
 
 /// Runs until the bus closes. Never waits for the store or a call task: a silent node would count as dead.
@@ -71,29 +72,30 @@ pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
     };
     let mut connected = bus.connected();
     let _store_poll =
-        AbortOnDropHandle::new(tokio::spawn(poll_store(systems.clone(), bus.clone())));
+        AbortOnDropHandle::new(task::spawn(poll_store(systems.clone(), bus.clone())));
     let mut nodes = RemoteNodes {
         systems,
         bus,
-        known: HashMap::new(),
+        known: BTreeMap::new(),
     };
     let mut heartbeat = interval(HEARTBEAT_INTERVAL);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            envelope = inbox.next() => match envelope {
-                Some(envelope) => nodes.on_message(envelope),
-                None => return,
-            },
+            biased;
+            _ = heartbeat.tick() => {
+                let is_connected = *connected.borrow();
+                nodes.on_heartbeat_tick(is_connected);
+            }
             changed = connected.changed() => {
                 if changed.is_ok() && *connected.borrow_and_update() {
                     nodes.on_bus_connected();
                 }
             }
-            _ = heartbeat.tick() => {
-                let is_connected = *connected.borrow();
-                nodes.on_heartbeat_tick(is_connected);
-            }
+            envelope = inbox.next() => match envelope {
+                Some(envelope) => nodes.on_message(envelope),
+                None => return,
+            },
         }
     }
 }
@@ -112,6 +114,7 @@ async fn poll_store(systems: Arc<Systems>, bus: Bus) {
             HEARTBEAT_INTERVAL
         };
         let is_back = tokio::select! {
+            biased;
             () = sleep(wait) => false,
             changed = connected.changed() => {
                 is_connected = changed.is_ok() && *connected.borrow_and_update();

@@ -1,11 +1,12 @@
-//! A WebSocket (RFC 6455) on a TCP socket: tungstenite reads, and the send queue writes.
+//! A WebSocket (RFC 6455) on a socket: tungstenite reads, and the send queue writes.
 
 use crate::{
     model::limits,
     protocol::{close::CloseCode, upload::HEADER_BYTES},
     server::{
-        http_server::{self, TakenSocket},
+        http_server::TakenSocket,
         live::{ConnectionEnd, SendQueue},
+        socket::Socket,
     },
 };
 use bytes::Bytes;
@@ -13,7 +14,6 @@ use std::{
     io::{self, Read, Write},
     sync::Arc,
 };
-use tokio::net::TcpStream;
 use tungstenite::{
     Message, WebSocket,
     protocol::{Role, WebSocketConfig},
@@ -26,15 +26,15 @@ const READ_BUFFER_BYTES: usize = 512;
 #[derive(Debug)]
 pub(super) struct WebSocketReader {
     websocket: WebSocket<NonBlockingStream>,
-    tcp: Arc<TcpStream>,
+    socket: Arc<Socket>,
 }
 
 impl WebSocketReader {
     pub(super) fn new(taken: TakenSocket, send_queue: &Arc<SendQueue>) -> Self {
-        let tcp = Arc::new(taken.socket);
-        send_queue.attach(tcp.clone());
+        let socket = Arc::new(taken.socket);
+        send_queue.attach(socket.clone());
         let pipe = NonBlockingStream {
-            tcp: tcp.clone(),
+            socket: socket.clone(),
             send_queue: send_queue.clone(),
         };
         let config = WebSocketConfig::default()
@@ -46,7 +46,7 @@ impl WebSocketReader {
         let messages = WebSocket::from_partially_read(pipe, read, Role::Server, Some(config));
         Self {
             websocket: messages,
-            tcp,
+            socket,
         }
     }
 
@@ -60,8 +60,7 @@ impl WebSocketReader {
             match self.websocket.read() {
                 Ok(message) => return Ok(message),
                 Err(Error::Io(why)) if why.kind() == io::ErrorKind::WouldBlock => {
-                    // An error shows in the read.
-                    let _ = self.tcp.readable().await;
+                    self.socket.readable().await;
                 }
                 Err(Error::Capacity(_)) => return Err(ConnectionEnd::Closed(CloseCode::TooBig)),
                 Err(_) => return Err(ConnectionEnd::Disconnected),
@@ -70,19 +69,19 @@ impl WebSocketReader {
     }
 
     pub(super) async fn drain(&self) {
-        http_server::drain_until_closed(&self.tcp).await;
+        self.socket.drain_until_closed().await;
     }
 }
 
 #[derive(Debug)]
 struct NonBlockingStream {
-    tcp: Arc<TcpStream>,
+    socket: Arc<Socket>,
     send_queue: Arc<SendQueue>,
 }
 
 impl Read for NonBlockingStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.tcp.try_read(buf)
+        self.socket.try_read(buf)
     }
 }
 

@@ -65,6 +65,16 @@ impl AppState {
             }
             None => (None, None),
         };
+        Ok((Self::assemble(config, build, store, files, bus), inbox))
+    }
+
+    pub(crate) fn assemble(
+        config: Config,
+        build: String,
+        store: Store,
+        files: Files,
+        bus: Option<Bus>,
+    ) -> Arc<Self> {
         let live = Arc::new(ConnectionRegistry::with_bus(bus.clone()));
         let readers = Arc::<NewsSubscribers>::default();
         let metrics = Arc::new(Metrics::new(&build));
@@ -81,7 +91,7 @@ impl AppState {
             RateLimiter::new(config.sign_in_burst, 2_000),
             RateLimiter::new(config.send_burst, SEND_REFILL_MS.into()),
         );
-        let app = Arc::new(Self {
+        Arc::new(Self {
             config,
             store,
             files,
@@ -97,8 +107,7 @@ impl AppState {
             ice: OnceLock::new(),
             sign_in_rate: sign_ins,
             send_rate: sends,
-        });
-        Ok((app, inbox))
+        })
     }
 
     /// ICE servers for a user's browser in a call, with short-lived credentials.
@@ -118,7 +127,7 @@ impl AppState {
 }
 
 /// Epoch of the news, shared by all nodes.
-async fn community_epoch(store: &Store) -> Result<Epoch> {
+pub(crate) async fn community_epoch(store: &Store) -> Result<Epoch> {
     let mut tx = store.begin().await?;
     store.create_stream(&mut tx, Stream::News).await?;
     tx.commit().await?;

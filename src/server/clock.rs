@@ -7,6 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn now() -> Millis {
+    #[cfg(test)]
+    if let Some(now) = super::simulation::node::wall_clock() {
+        return now;
+    }
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

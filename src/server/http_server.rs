@@ -3,6 +3,7 @@
 //! A handler of a live connection (SSE, WebSocket) returns [`Takeover::take`] and gets the socket; hyper's buffers are
 //! freed (`docs/decisions/0006-live-connections-outside-hyper.md`).
 
+use super::socket::Socket;
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -113,7 +114,7 @@ async fn serve_connection(socket: TcpStream, peer: SocketAddr, router: Router, s
     match takeover.take_handler() {
         // A task of its own, so that this one and its HTTP state are freed.
         Some(next) => drop(stopping.connections.spawn(next(TakenSocket {
-            socket,
+            socket: socket.into(),
             read_buf: parts.read_buf,
         }))),
         None => drop(socket.shutdown().await),
@@ -124,25 +125,9 @@ async fn serve_connection(socket: TcpStream, peer: SocketAddr, router: Router, s
 #[derive(Debug)]
 pub struct TakenSocket {
     /// Nothing has been written to it.
-    pub socket: TcpStream,
+    pub socket: Socket,
     /// Bytes received after the request.
     pub read_buf: Bytes,
-}
-
-/// Discards input until the connection ends: the system would reset a connection with unread bytes, and the client
-/// could lose the last bytes sent to it.
-pub async fn drain_until_closed(socket: &TcpStream) {
-    let mut ignored = [0; 1024];
-    loop {
-        // An error shows in the read.
-        let _ = socket.readable().await;
-        match socket.try_read(&mut ignored) {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
-        }
-    }
 }
 
 /// Lets a handler take over the connection; an extension of every request.

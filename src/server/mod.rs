@@ -27,10 +27,15 @@ pub mod rate_limit;
 pub mod session;
 pub mod single_flight;
 pub mod slug;
+pub mod socket;
 pub mod store;
 pub mod store_mark;
+pub mod task;
 pub mod tls;
 pub mod turn;
+
+#[cfg(test)]
+pub(crate) mod simulation;
 
 pub use app_state::AppState;
 pub use error::{Error, Result};

@@ -9,6 +9,10 @@ use uuid::Uuid;
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn new_id() -> Uuid {
+    #[cfg(test)]
+    if let Some(id) = super::simulation::node::new_id() {
+        return id;
+    }
     Uuid::now_v7()
 }
 
@@ -38,6 +42,10 @@ pub fn sha256_hex(token: &str) -> String {
 
 fn random_hex<const N: usize>() -> String {
     let mut bytes = [0; N];
+    #[cfg(test)]
+    if super::simulation::node::fill_bytes(&mut bytes) {
+        return hex::encode(bytes);
+    }
     rand::rng().fill_bytes(&mut bytes);
     hex::encode(bytes)
 }

@@ -18,6 +18,7 @@ use crate::{
         AppState,
         live::{Connection, RetainedFrame},
         store::Term,
+        task,
     },
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -102,11 +103,11 @@ impl CallTable {
     }
 
     /// Runs a task until the term is over; the shutdown waits for it.
-    pub(super) fn spawn(&self, term: LeaderTerm, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(async move {
+    pub(super) fn spawn(&self, term: LeaderTerm, work: impl Future<Output = ()> + Send + 'static) {
+        task::spawn(self.tasks.track_future(async move {
             // A task that is cut off has nothing to say.
-            let _ = term.run(task).await;
-        });
+            let _ = term.run(work).await;
+        }));
     }
 
     /// Waits until all spawned tasks have ended.

@@ -80,14 +80,15 @@ impl CallTask {
     pub(super) async fn run(mut self, mut command_rx: mpsc::Receiver<CallCommand>) {
         while !self.call.state.is_ended() {
             tokio::select! {
-                command = command_rx.recv() => match command {
-                    Some(command) => self.handle_command(command).await,
-                    None => return,
-                },
+                biased;
                 () = self.clock.sleep_until(self.call.deadline()) => {
                     // A timeout is never rejected.
                     let _ = self.apply_input(Input::Timeout, None).await;
                 }
+                command = command_rx.recv() => match command {
+                    Some(command) => self.handle_command(command).await,
+                    None => return,
+                },
             }
         }
         // No longer registered; the remaining commands came too late.

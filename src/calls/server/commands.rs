@@ -5,7 +5,10 @@ use crate::{
         CallId, UserId,
         call::{Request, Seat, SignalingMessage},
     },
-    server::live::{Connection, Disconnect},
+    server::{
+        live::{Connection, Disconnect},
+        task,
+    },
 };
 use std::sync::Arc;
 use tokio::sync::{
@@ -80,6 +83,6 @@ pub(super) enum GroupCallCommand {
 pub(super) fn deliver<T: Send + 'static>(command_tx: &mpsc::Sender<T>, command: T) {
     if let Err(TrySendError::Full(command)) = command_tx.try_send(command) {
         let command_tx = command_tx.clone();
-        tokio::spawn(async move { drop(command_tx.send(command).await) });
+        task::spawn(async move { drop(command_tx.send(command).await) });
     }
 }

@@ -32,7 +32,7 @@ use crate::{
     },
 };
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -120,15 +120,16 @@ impl GroupCallTask {
         guest_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.call.is_ended() {
             tokio::select! {
-                command = command_rx.recv() => match command {
-                    Some(command) => self.handle_command(command).await,
-                    None => return,
-                },
-                _ = guest_check.tick(), if self.has_guests() => self.remove_revoked_guests().await,
+                biased;
                 () = self.clock.sleep_until(self.call.deadline()) => {
                     // A timeout is never rejected.
                     let _ = self.apply_input(GroupCallInput::Timeout).await;
                 }
+                _ = guest_check.tick(), if self.has_guests() => self.remove_revoked_guests().await,
+                command = command_rx.recv() => match command {
+                    Some(command) => self.handle_command(command).await,
+                    None => return,
+                },
             }
             // Without a first participant, the call never started.
             if self.call.participants.is_empty() && !self.call.is_ended() {
@@ -326,7 +327,7 @@ impl GroupCallTask {
         if before != self.call {
             self.changed_at = self.clock.now().max(self.changed_at + 1);
         }
-        let clients_of = |call: &GroupCall| -> HashSet<(UserId, ClientId)> {
+        let clients_of = |call: &GroupCall| -> BTreeSet<(UserId, ClientId)> {
             call.participants
                 .iter()
                 .map(|it| (it.user, it.client))

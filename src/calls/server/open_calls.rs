@@ -5,19 +5,19 @@ use super::{
     leader_term::LeaderTerm,
 };
 use crate::model::{CallId, RoomId, UserId, call::Call};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 
 #[derive(Debug, Default)]
 pub(super) struct OpenCalls {
     /// If none, another node leads, or no node for a moment.
     pub(super) term: Option<LeaderTerm>,
-    pub(super) calls: HashMap<CallId, CallEntry>,
-    pub(super) call_by_user: HashMap<UserId, CallId>,
-    pub(super) group_calls: HashMap<CallId, GroupCallEntry>,
-    pub(super) group_call_by_room: HashMap<RoomId, CallId>,
+    pub(super) calls: BTreeMap<CallId, CallEntry>,
+    pub(super) call_by_user: BTreeMap<UserId, CallId>,
+    pub(super) group_calls: BTreeMap<CallId, GroupCallEntry>,
+    pub(super) group_call_by_room: BTreeMap<RoomId, CallId>,
     /// A second, ringing call; current when the other ends.
-    pub(super) waiting_call_by_user: HashMap<UserId, CallId>,
+    pub(super) waiting_call_by_user: BTreeMap<UserId, CallId>,
 }
 
 #[derive(Debug, Clone)]

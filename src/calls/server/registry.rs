@@ -23,6 +23,7 @@ use crate::{
         error::{Error, Result},
         live::{Connection, Disconnect},
         store::Term,
+        task,
     },
 };
 use std::sync::{Arc, Weak};
@@ -76,7 +77,7 @@ impl CallRegistry {
         let registry = Arc::new(Self {
             table: CallTable::new(app, timeouts, group_limits, join_retry_tx),
         });
-        tokio::spawn(retry_joins(Arc::downgrade(&registry), join_retry_rx));
+        task::spawn(retry_joins(Arc::downgrade(&registry), join_retry_rx));
         registry
     }
 

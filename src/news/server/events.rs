@@ -12,7 +12,7 @@ use crate::{
     server::{
         AppState, Error,
         event_log::Replay,
-        http_server::{self, TakenSocket, Takeover},
+        http_server::{TakenSocket, Takeover},
         live::{
             ConnectionEnd, SendQueue,
             news_subscribers::{Filter, Subscription},
@@ -265,8 +265,9 @@ impl SseSession {
         // Boxed: the task of an idle session stays small.
         let end = match Box::pin(self.send_start(start)).await {
             Ok(()) => StreamEnd::QueueEnded(tokio::select! {
+                biased;
                 ended = self.queue.closed() => ended,
-                () = http_server::drain_until_closed(&socket) => ConnectionEnd::Disconnected,
+                () = socket.drain_until_closed() => ConnectionEnd::Disconnected,
             }),
             Err(over) => over,
         };

@@ -188,6 +188,7 @@ impl ClientSession {
     pub(super) async fn run(&mut self, socket: &mut WebSocketReader) -> ConnectionEnd {
         loop {
             let message = tokio::select! {
+                biased;
                 end = self.send_queue.closed() => return end,
                 message = socket.next() => message,
             };

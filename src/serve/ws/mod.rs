@@ -19,7 +19,7 @@ use crate::{
     server::{
         http_server::TakenSocket,
         live::{Connection, ConnectionEnd, Disconnect, Incarnation, SendQueue, frame},
-        metrics,
+        metrics, task,
     },
 };
 use axum::body::Bytes;
@@ -37,14 +37,14 @@ const CROWD_INTERVAL: Duration = Duration::from_secs(2);
 /// Hidden pages' timers may fire only once a minute.
 const MAX_MISSED_HEARTBEATS: u32 = 6;
 
-struct Identity {
-    person: Person,
-    token_hash: String,
+pub(super) struct Identity {
+    pub(super) person: Person,
+    pub(super) token_hash: String,
     /// None for a user.
-    guest_of: Option<CallId>,
+    pub(super) guest_of: Option<CallId>,
 }
 
-async fn reject_signed_out(systems: Arc<Systems>, taken: TakenSocket, head: Bytes) {
+pub(super) async fn reject_signed_out(systems: Arc<Systems>, taken: TakenSocket, head: Bytes) {
     let send_queue = SendQueue::new(&systems.app.flusher, systems.app.config.queue_bytes);
     let mut socket = WebSocketReader::new(taken, &send_queue);
     let over = ConnectionEnd::Closed(CloseCode::SignedOut);
@@ -56,7 +56,12 @@ async fn reject_signed_out(systems: Arc<Systems>, taken: TakenSocket, head: Byte
     send_queue.abort();
 }
 
-async fn run_connection(systems: Arc<Systems>, taken: TakenSocket, head: Bytes, who: Identity) {
+pub(super) async fn run_connection(
+    systems: Arc<Systems>,
+    taken: TakenSocket,
+    head: Bytes,
+    who: Identity,
+) {
     let app = &systems.app;
     let send_queue = SendQueue::new(&app.flusher, app.config.queue_bytes);
     let mut socket = WebSocketReader::new(taken, &send_queue);
@@ -172,6 +177,7 @@ pub(super) async fn run_timers(systems: Arc<Systems>) {
     let (mut due, mut crowd) = (interval(beat), interval(CROWD_INTERVAL));
     loop {
         tokio::select! {
+            biased;
             _ = due.tick() => live.close_silent(silence),
             _ = crowd.tick() => live.publish_crowd(),
         }
@@ -189,7 +195,7 @@ pub(super) fn on_disconnect(
     }
     systems.calls.on_client_disconnected(connection, disconnect);
     let (live, person) = (systems.app.connections.clone(), connection.person.clone());
-    tokio::spawn(async move {
+    task::spawn(async move {
         sleep(OFFLINE_DELAY).await;
         live.publish_presence(&person);
     });

@@ -13,27 +13,25 @@
 
 pub mod client_list;
 pub mod message;
+#[cfg(test)]
+pub(crate) mod simulated;
+mod transport;
 
 pub use client_list::{ClientListAssembly, ListPart};
 pub use message::{ClientChange, ConnectedClient, Envelope, Message, NodeId, RemoteCommand};
+pub use transport::{Incoming, Subscription};
 
-use super::random;
+use super::{random, task};
 use crate::model::Epoch;
-use async_nats::{Client, ConnectOptions, Event, ServerAddr, Subscriber};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
+use transport::Transport;
 
 /// Queued while NATS is unreachable; receivers detect dropped ones.
 const MAX_QUEUED_MESSAGES: usize = 8_192;
-/// Afterwards the server starts without the bus.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// NATS counts as unreachable after three intervals without an answer.
-const PING_INTERVAL: Duration = Duration::from_secs(2);
-const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
 const LEADER_REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Another node leads within this time.
 const NO_LEADER_TIMEOUT: Duration = Duration::from_secs(8);
@@ -44,7 +42,7 @@ const LEADER_RETRY_DELAY: Duration = Duration::from_millis(200);
 pub struct Bus {
     node: NodeId,
     community: Arc<str>,
-    client: Client,
+    transport: Transport,
     outgoing: mpsc::Sender<(String, Bytes)>,
     connected: watch::Receiver<bool>,
 }
@@ -53,7 +51,7 @@ pub struct Bus {
 #[derive(Debug)]
 pub struct Inbox {
     node: NodeId,
-    subscriptions: stream::Select<Subscriber, Subscriber>,
+    subscriptions: stream::Select<Subscription, Subscription>,
 }
 
 /// Why the bus cannot be used, as text for the operator.
@@ -77,69 +75,44 @@ impl Bus {
     /// When the address is invalid, or NATS refuses.
     pub async fn connect(url: &str, community: &Epoch) -> Result<(Self, Inbox), BusError> {
         let node = NodeId(random::new_id());
-        let (connected_is, connected) = watch::channel(false);
-        let connected_is = Arc::new(connected_is);
-        let wrong = |why: std::io::Error| BusError(format!("{why}. Use the form nats://host:4222"));
-        let address: ServerAddr = url.parse().map_err(wrong)?;
-        // The library ignores credentials in the address.
-        let options = match (address.username(), address.password()) {
-            (Some(user), Some(password)) => ConnectOptions::with_user_and_password(
-                percent_decode(user),
-                percent_decode(password),
-            ),
-            (Some(token), None) => ConnectOptions::with_token(percent_decode(token)),
-            (None, _) => ConnectOptions::new(),
-        };
-        let client = options
-            .name(format!("rialto {node}"))
-            .connection_timeout(CONNECT_TIMEOUT)
-            .ping_interval(PING_INTERVAL)
-            .retry_on_initial_connect()
-            .reconnect_delay_callback(|tries| {
-                let tries = u32::try_from(tries).unwrap_or(u32::MAX);
-                MAX_RECONNECT_DELAY.min(Duration::from_millis(50).saturating_mul(tries))
-            })
-            .event_callback(move |event| {
-                let connected_is = connected_is.clone();
-                async move {
-                    match event {
-                        Event::Connected => {
-                            tracing::info!("the bus is connected");
-                            connected_is.send_replace(true);
-                        }
-                        Event::Disconnected | Event::Closed => {
-                            tracing::warn!(
-                                "the bus is disconnected; events of other nodes are read from the store until it reconnects"
-                            );
-                            connected_is.send_replace(false);
-                        }
-                        other => tracing::debug!(%other, "event of the bus"),
-                    }
-                }
-            })
-            .connect(address)
-            .await
-            .map_err(|why| BusError(format!("{why}. Use the form nats://host:4222")))?;
-        let (out, waiting) = mpsc::channel(MAX_QUEUED_MESSAGES);
-        tokio::spawn(publish_outgoing(client.clone(), waiting));
+        let (transport, connected) = Transport::connect_to_nats(url, node).await?;
+        Self::start(node, transport, connected, community).await
+    }
+
+    async fn start(
+        node: NodeId,
+        transport: Transport,
+        connected: watch::Receiver<bool>,
+        community: &Epoch,
+    ) -> Result<(Self, Inbox), BusError> {
+        let (outgoing, outgoing_rx) = mpsc::channel(MAX_QUEUED_MESSAGES);
+        task::spawn(publish_outgoing(transport.clone(), outgoing_rx));
         let bus = Self {
             node,
             community: community.0.as_str().into(),
-            client,
-            outgoing: out,
+            transport,
+            outgoing,
             connected,
         };
-        let messages = stream::select(
-            bus.subscribe(&bus.subject("all")).await?,
-            bus.subscribe(&bus.node_subject(node)).await?,
-        );
+        let to_all = bus.transport.subscribe(bus.subject("all")).await?;
+        let to_this = bus.transport.subscribe(bus.node_subject(node)).await?;
+        let subscriptions = stream::select(to_all, to_this);
         Ok((
             bus,
             Inbox {
                 node,
-                subscriptions: messages,
+                subscriptions,
             },
         ))
+    }
+
+    /// A bus on a simulated broker.
+    #[cfg(test)]
+    pub(crate) async fn simulated(link: simulated::Link, community: &Epoch) -> (Self, Inbox) {
+        let node = NodeId(random::new_id());
+        let connected = link.connected();
+        let started = Self::start(node, Transport::Simulated(link), connected, community);
+        started.await.expect("a simulated broker accepts every subscription")
     }
 
     #[must_use]
@@ -176,9 +149,9 @@ impl Bus {
         let asked = async {
             // The client's later frames wait behind this request.
             while *self.connected.borrow() {
-                let answer = self.client.request(self.subject(role.0), bytes.clone());
+                let answer = self.transport.request(self.subject(role.0), bytes.clone());
                 match tokio::time::timeout(LEADER_REPLY_TIMEOUT, answer).await {
-                    Ok(Ok(_)) => return Ok(()),
+                    Ok(Ok(())) => return Ok(()),
                     Ok(Err(_)) | Err(_) => tokio::time::sleep(LEADER_RETRY_DELAY).await,
                 }
             }
@@ -192,15 +165,15 @@ impl Bus {
     ///
     /// # Errors
     /// When the subscription fails.
-    pub async fn subscribe_as_leader(&self, role: LeaderRole) -> Result<Subscriber, BusError> {
-        self.subscribe(&self.subject(role.0)).await
+    pub async fn subscribe_as_leader(&self, role: LeaderRole) -> Result<Subscription, BusError> {
+        self.transport.subscribe(self.subject(role.0)).await
     }
 
     /// Replies that a request is handled.
-    pub async fn acknowledge(&self, request: async_nats::Message) {
+    pub async fn acknowledge(&self, request: Incoming) {
         if let Some(to) = request.reply {
             // After a lost reply the sender retries.
-            let _ = self.client.publish(to, Bytes::new()).await;
+            let _ = self.transport.publish(to, Bytes::new()).await;
         }
     }
 
@@ -209,7 +182,7 @@ impl Bus {
         while self.outgoing.capacity() < self.outgoing.max_capacity() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let _ = self.client.flush().await;
+        self.transport.flush().await;
     }
 
     fn send(&self, subject: String, message: Message) {
@@ -221,11 +194,6 @@ impl Bus {
         }
     }
 
-    async fn subscribe(&self, subject: &str) -> Result<Subscriber, BusError> {
-        let subscribed = self.client.subscribe(subject.to_owned()).await;
-        subscribed.map_err(|why| BusError(format!("the subscription failed: {why}")))
-    }
-
     fn subject(&self, suffix: &str) -> String {
         format!("rialto.{}.{suffix}", self.community)
     }
@@ -235,13 +203,9 @@ impl Bus {
     }
 }
 
-fn percent_decode(part: &str) -> String {
-    percent_decode_str(part).decode_utf8_lossy().into_owned()
-}
-
-async fn publish_outgoing(client: Client, mut waiting: mpsc::Receiver<(String, Bytes)>) {
-    while let Some((subject, bytes)) = waiting.recv().await {
-        if let Err(why) = client.publish(subject, bytes).await {
+async fn publish_outgoing(transport: Transport, mut outgoing_rx: mpsc::Receiver<(String, Bytes)>) {
+    while let Some((subject, bytes)) = outgoing_rx.recv().await {
+        if let Err(why) = transport.publish(subject, bytes).await {
             tracing::warn!(%why, "a message to other nodes could not be sent");
         }
     }

@@ -10,8 +10,9 @@ use crate::server::{
     live::{ConnectionRegistry, EncodedEvent, NewsSubscribers},
     metrics::Metrics,
     store::{EventRow, NewEvent, Store, Stream},
+    task,
 };
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::sleep};
 
 const BUS_MESSAGE_BYTES: usize = 256 * 1024;
@@ -59,7 +60,7 @@ impl Fanout {
         }
         let watched = self.tails.watch(stream);
         let (store, fanout) = (store.clone(), self.clone());
-        tokio::spawn(async move { fanout.publish_from_start(&store, stream, watched).await });
+        task::spawn(async move { fanout.publish_from_start(&store, stream, watched).await });
     }
 
     pub(super) fn schedule_catch_up(&self, stream: Stream) {
@@ -113,7 +114,7 @@ pub(super) async fn run_catch_up(
     fanout: Fanout,
     mut lagging_stream_rx: mpsc::Receiver<Stream>,
 ) {
-    let mut streams = HashSet::new();
+    let mut streams = BTreeSet::new();
     loop {
         match lagging_stream_rx.recv().await {
             Some(stream) => drop(streams.insert(stream)),
@@ -123,7 +124,7 @@ pub(super) async fn run_catch_up(
         while let Ok(stream) = lagging_stream_rx.try_recv() {
             streams.insert(stream);
         }
-        for stream in streams.drain() {
+        for stream in std::mem::take(&mut streams) {
             let caught_up = fanout.tails.catch_up(&store, stream, |event| {
                 fanout.metrics.bus_missed.inc();
                 fanout.deliver(event);
@@ -131,7 +132,7 @@ pub(super) async fn run_catch_up(
             if let Err(error) = caught_up.await {
                 tracing::warn!(%stream, %error, "events of other nodes could not be read; retrying");
                 let (fanout, stream) = (fanout.clone(), stream);
-                tokio::spawn(async move {
+                task::spawn(async move {
                     sleep(CATCH_UP_RETRY_DELAY).await;
                     fanout.schedule_catch_up(stream);
                 });

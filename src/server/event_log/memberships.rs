@@ -13,6 +13,7 @@ use crate::{
         error::{Error, Result},
         live::EncodedEvent,
         store::{NewEvent, Store, Stream},
+        task,
     },
 };
 use tokio::sync::{mpsc, oneshot};
@@ -63,7 +64,7 @@ impl EventLog {
         event_of: impl FnOnce(&T) -> Option<NewEvent> + Send + 'static,
     ) -> Result<T> {
         let fanout = self.fanout.clone();
-        let finished = tokio::spawn(async move {
+        let finished = task::spawn(async move {
             let committed = commit.await;
             match &committed {
                 Ok(committed) => {

@@ -18,6 +18,7 @@ use super::{
     metrics::Metrics,
     random,
     store::{EventRow, PostedMessage, Store, Stream},
+    task,
 };
 use crate::model::{
     Epoch, MessageId, Millis, RoomId, Seq, UserId,
@@ -106,13 +107,13 @@ impl EventLog {
             metrics,
         };
         let writer = Writer::new(store.clone(), fanout.clone());
-        tokio::spawn(writer.run(append_rx));
-        tokio::spawn(run_catch_up(
+        task::spawn(writer.run(append_rx));
+        task::spawn(run_catch_up(
             store.clone(),
             fanout.clone(),
             lagging_stream_rx,
         ));
-        tokio::spawn(run_announcements(
+        task::spawn(run_announcements(
             store.clone(),
             fanout.clone(),
             announcement_rx,

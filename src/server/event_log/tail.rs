@@ -22,7 +22,7 @@ use crate::{
 };
 use cached_stream::{CachedStream, Placement};
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -36,7 +36,7 @@ const MAX_PENDING_EVENTS: usize = 1_024;
 
 #[derive(Debug)]
 pub(super) struct Tails {
-    by_stream: Mutex<HashMap<Stream, Arc<Tail>>>,
+    by_stream: Mutex<BTreeMap<Stream, Arc<Tail>>>,
     /// Of one replay, and therefore of one tail.
     max_events: usize,
     max_bytes: usize,
@@ -257,7 +257,7 @@ impl Tails {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Stream, Arc<Tail>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Stream, Arc<Tail>>> {
         self.by_stream
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

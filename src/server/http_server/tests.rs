@@ -7,13 +7,16 @@ async fn server() -> (SocketAddr, Shutdown) {
     let router = Router::new().route("/", get(|| async { "plain" })).route(
         "/live",
         get(|Extension(connection): Extension<Takeover>| async move {
-            connection.take(|mut taken| async move {
+            connection.take(|taken| async move {
                 let mut told = taken.read_buf.to_vec();
-                taken.socket.write_all(b"live\n").await.unwrap();
+                let Socket::Tcp(mut socket) = taken.socket else {
+                    panic!("a pipe");
+                };
+                socket.write_all(b"live\n").await.unwrap();
                 while !told.ends_with(b"\n") {
-                    assert!(taken.socket.read_buf(&mut told).await.unwrap() > 0);
+                    assert!(socket.read_buf(&mut told).await.unwrap() > 0);
                 }
-                taken.socket.write_all(&told).await.unwrap();
+                socket.write_all(&told).await.unwrap();
             })
         }),
     );

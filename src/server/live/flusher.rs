@@ -4,6 +4,7 @@
 //! as there are cores. A blocked socket gets a task of its own, so it does not delay the others.
 
 use super::send_queue::SendQueue;
+use crate::server::task;
 use std::{
     num::NonZeroUsize,
     sync::{
@@ -41,7 +42,7 @@ impl Flusher {
         let cores = available_parallelism().map_or(1, NonZeroUsize::get);
         let flusher = Self::with_shards(cores);
         for shard in &flusher.shards {
-            tokio::spawn(shard.clone().run());
+            task::spawn(shard.clone().run());
         }
         flusher
     }
@@ -102,7 +103,7 @@ impl Shard {
             for send_queue in round.drain(..) {
                 let before = self.frames_written.load(Ordering::Relaxed);
                 if !send_queue.flush() {
-                    tokio::spawn(send_queue.drain());
+                    task::spawn(send_queue.drain());
                 }
                 work += SOCKET_COST_FRAMES + self.frames_written.load(Ordering::Relaxed) - before;
                 if work >= FRAMES_PER_YIELD {

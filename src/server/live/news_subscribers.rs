@@ -7,7 +7,7 @@ use super::{
 use crate::protocol::close::CloseCode;
 use bytes::Bytes;
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -28,7 +28,7 @@ pub struct NewsSubscribers {
 
 #[derive(Debug, Default)]
 struct State {
-    subscribers: HashMap<u64, (Arc<SendQueue>, Filter)>,
+    subscribers: BTreeMap<u64, (Arc<SendQueue>, Filter)>,
     next_id: u64,
 }
 

@@ -12,7 +12,8 @@ use crate::{
     protocol::ws::{PersonPresence, ServerFrame},
     server::bus::ClientChange,
 };
-use std::collections::{HashMap, HashSet, hash_map::Entry};
+use indexmap::{IndexMap, IndexSet};
+use std::collections::{HashMap, hash_map::Entry};
 
 #[derive(Debug, Clone)]
 pub(super) struct PublishedPresence {
@@ -24,9 +25,9 @@ pub(super) struct PublishedPresence {
 
 #[derive(Debug, Default)]
 pub(super) struct PresenceTable {
-    pub(super) published: HashMap<UserId, PublishedPresence>,
+    pub(super) published: IndexMap<UserId, PublishedPresence>,
     /// Everyone, up to [`limits::MAX_LISTED_PEOPLE`].
-    pub(super) listed_users: HashSet<UserId>,
+    pub(super) listed_users: IndexSet<UserId>,
     /// Encoded once until it changes: after a restart thousands connect in a second.
     list_frame: Option<EncodedFrame>,
     users_by_direct_room: HashMap<RoomId, Vec<UserId>>,
@@ -74,12 +75,12 @@ impl PresenceTable {
 
     /// Another user takes a free place on the public list.
     fn remove(&mut self, user: UserId, present: PersonPresence) -> Vec<PublishedPresence> {
-        let Some(before) = self.published.remove(&user) else {
+        let Some(before) = self.published.swap_remove(&user) else {
             return Vec::new();
         };
         self.remove_from_direct_rooms(user, &before.direct_rooms);
         let mut changes = vec![PublishedPresence { present, ..before }];
-        if self.listed_users.remove(&user) {
+        if self.listed_users.swap_remove(&user) {
             self.list_frame = None;
             let mut published = self.published.iter_mut();
             if let Some((next, unlisted)) = published.find(|(_, entry)| !entry.is_listed) {

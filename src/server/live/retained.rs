@@ -7,6 +7,7 @@ use crate::{
     server::bus::RemoteCommand,
 };
 use serde::{Deserialize, Serialize};
+use indexmap::IndexMap;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -27,7 +28,7 @@ pub struct RetainedFrame {
 /// The retained frames of all rooms, as plain data. A frame may come late: from a former leader, or once the bus is back.
 #[derive(Debug, Default)]
 pub(super) struct RetainedFrames {
-    by_room: HashMap<RoomId, RetainedFrame>,
+    by_room: IndexMap<RoomId, RetainedFrame>,
     /// The last subject that ended in a room, which no frame brings back.
     ended: HashMap<RoomId, Uuid>,
     /// The highest seen.
@@ -62,7 +63,7 @@ impl RetainedFrames {
     fn clear(&mut self, room: RoomId, subject: Uuid) {
         let known = self.by_room.get(&room);
         if known.is_some_and(|known| known.subject == subject) {
-            self.by_room.remove(&room);
+            self.by_room.swap_remove(&room);
         }
         self.ended.insert(room, subject);
     }

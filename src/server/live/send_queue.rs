@@ -8,23 +8,21 @@
 mod queue_state;
 
 use super::flusher::{Flusher, Shard};
-use crate::{model::Seq, protocol::close::CloseCode, server::store::Stream};
+use crate::{
+    model::Seq,
+    protocol::close::CloseCode,
+    server::{socket::Socket, store::Stream},
+};
 use bytes::Bytes;
 use queue_state::{QueueState, WakeTarget};
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
-    net::Shutdown,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
-use tokio::{net::TcpStream, sync::Notify, time::timeout};
+use tokio::{sync::Notify, time::timeout};
 
-/// Linux doubles the value for its own bookkeeping.
-const SEND_BUFFER_BYTES: usize = 48 * 1024;
-/// The kernel then breaks a connection without acknowledgements (RFC 5482); heartbeats are always sent.
-#[cfg(target_os = "linux")]
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_WRITE_FRAMES: usize = 64;
 /// Capacity of an empty queue, so that a burst does not hold memory for hours.
 const RETAINED_FRAME_CAPACITY: usize = 16;
@@ -51,7 +49,7 @@ pub enum ConnectionEnd {
 #[derive(Debug)]
 pub struct SendQueue {
     state: Mutex<QueueState>,
-    socket: OnceLock<Arc<TcpStream>>,
+    socket: OnceLock<Arc<Socket>>,
     shard: Arc<Shard>,
     /// The connection's own task is the only waiter.
     task_notify: Notify,
@@ -72,11 +70,8 @@ impl SendQueue {
     }
 
     /// Sets the socket, once, before anything is sent.
-    pub fn attach(&self, socket: Arc<TcpStream>) {
-        let options = socket2::SockRef::from(&*socket);
-        let _ = options.set_send_buffer_size(SEND_BUFFER_BYTES);
-        #[cfg(target_os = "linux")]
-        let _ = options.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
+    pub fn attach(&self, socket: Arc<Socket>) {
+        socket.set_live_options();
         let _ = self.socket.set(socket);
     }
 
@@ -204,7 +199,7 @@ impl SendQueue {
             state.queued_bytes = 0;
         }
         if let Some(socket) = self.socket.get() {
-            let _ = socket2::SockRef::from(&**socket).shutdown(Shutdown::Both);
+            socket.shutdown();
         }
     }
 
@@ -260,8 +255,7 @@ impl SendQueue {
             return;
         };
         loop {
-            // An error shows in the write.
-            let _ = socket.writable().await;
+            socket.writable().await;
             if self.flush() {
                 return;
             }
@@ -290,7 +284,7 @@ impl SendQueue {
     }
 }
 
-fn write(socket: &TcpStream, queue: &VecDeque<Bytes>) -> io::Result<usize> {
+fn write(socket: &Socket, queue: &VecDeque<Bytes>) -> io::Result<usize> {
     // A vectored write costs more.
     if let (1, Some(only)) = (queue.len(), queue.front()) {
         return socket.try_write(only);

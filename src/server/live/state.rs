@@ -1,4 +1,4 @@
-//! State of the registry, as plain data behind one lock.
+//! State of the registry, as plain data behind one lock. Its maps have an order, so that a simulation repeats exactly.
 
 use super::{
     Connection, EncodedFrame,
@@ -10,17 +10,15 @@ use crate::{
     protocol::ws::ServerFrame,
     server::bus::ConnectedClient,
 };
-use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
-    sync::Arc,
-};
+use indexmap::{IndexMap, IndexSet, map::Entry};
+use std::sync::Arc;
 
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// Clients of all nodes. A call's guests are only here: no presence, no subscriptions.
-    pub(super) connections: HashMap<ClientId, Arc<Connection>>,
-    pub(super) users: HashMap<UserId, UserConnections>,
-    pub(super) rooms: HashMap<RoomId, RoomSubscribers>,
+    pub(super) connections: IndexMap<ClientId, Arc<Connection>>,
+    pub(super) users: IndexMap<UserId, UserConnections>,
+    pub(super) rooms: IndexMap<RoomId, RoomSubscribers>,
     pub(super) presences: PresenceTable,
     /// Kept also without a subscriber on this node.
     pub(super) retained: RetainedFrames,
@@ -33,13 +31,13 @@ pub(super) struct State {
 pub(super) struct UserConnections {
     pub(super) connections: Vec<Arc<Connection>>,
     /// Rooms of the user's clients; only direct rooms for clients on other nodes.
-    pub(super) rooms: HashSet<RoomId>,
+    pub(super) rooms: IndexSet<RoomId>,
 }
 
 #[derive(Debug)]
 pub(super) struct RoomSubscribers {
     pub(super) kind: RoomKind,
-    pub(super) connections: HashMap<ClientId, Arc<Connection>>,
+    pub(super) connections: IndexMap<ClientId, Arc<Connection>>,
 }
 
 impl State {
@@ -69,22 +67,22 @@ impl State {
     }
 
     pub(super) fn remove(&mut self, connection: &Connection) {
-        self.connections.remove(&connection.client);
+        self.connections.swap_remove(&connection.client);
         let Entry::Occupied(mut user) = self.users.entry(connection.person.id) else {
             return;
         };
         for room in &user.get().rooms {
             if let Entry::Occupied(mut subscribers) = self.rooms.entry(*room) {
-                subscribers.get_mut().connections.remove(&connection.client);
+                subscribers.get_mut().connections.swap_remove(&connection.client);
                 if subscribers.get().connections.is_empty() {
-                    subscribers.remove();
+                    subscribers.swap_remove();
                 }
             }
         }
         let connections = &mut user.get_mut().connections;
         connections.retain(|other| other.client != connection.client);
         if connections.is_empty() {
-            user.remove();
+            user.swap_remove();
         }
     }
 
@@ -132,7 +130,7 @@ impl State {
             .map(|connection| (connection.client, connection.clone()))
             .peekable();
         if here.peek().is_some() {
-            let connections = HashMap::new();
+            let connections = IndexMap::new();
             let subscribers = self
                 .rooms
                 .entry(room)
@@ -167,7 +165,7 @@ impl State {
         let anywhere = rooms
             .iter()
             .flat_map(|room| self.presences.users_of_direct_room(*room));
-        let friends: HashSet<_> = here.chain(anywhere).collect();
+        let friends: IndexSet<_> = here.chain(anywhere).collect();
         friends
             .into_iter()
             .filter_map(|friend| self.presences.published.get(&friend))

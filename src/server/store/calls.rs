@@ -1,6 +1,6 @@
 //! One-to-one calls, which survive a restart.
 
-use super::{Saved, Store, Term, parse, parse_optional};
+use super::{Engine, Saved, Store, Term, parse, parse_optional};
 use crate::{
     model::{
         CallId, ClientId, Millis, RoomId, UserId,
@@ -146,6 +146,11 @@ const SAVE_CALL_IN_TERM_SQL: &str = save_call_sql!(
     "WITH held AS (SELECT 1 FROM leases WHERE name = $14 AND term = $15 FOR SHARE) ",
     "FROM held"
 );
+/// On SQLite the transaction has locked everything.
+const SAVE_CALL_IN_TERM_SQLITE_SQL: &str = save_call_sql!(
+    "WITH held AS (SELECT 1 FROM leases WHERE name = $14 AND term = $15) ",
+    "FROM held"
+);
 
 impl Store {
     /// Saves a call in its leader's term, which is checked by the same statement.
@@ -154,10 +159,11 @@ impl Store {
     /// When the store fails.
     pub async fn save_call(&self, term: Term, call: &CallRow) -> Result<Saved> {
         let (state, outcome) = encode_state(call.state)?;
-        let save = match term {
-            Term::Sole => sqlx::query(SAVE_CALL_SQL),
-            Term::Held { .. } => sqlx::query(SAVE_CALL_IN_TERM_SQL),
-        };
+        let save = sqlx::query(match (term, self.engine) {
+            (Term::Sole, _) => SAVE_CALL_SQL,
+            (Term::Held { .. }, Engine::PostgreSQL) => SAVE_CALL_IN_TERM_SQL,
+            (Term::Held { .. }, Engine::SQLite) => SAVE_CALL_IN_TERM_SQLITE_SQL,
+        });
         let save = save
             .bind(call.id.to_string())
             .bind(call.room.to_string())

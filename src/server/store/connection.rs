@@ -4,8 +4,11 @@
 //! instead of going back to its pool.
 
 #[cfg(test)]
-pub(in crate::server) mod faults;
+pub(crate) mod faults;
+#[cfg(test)]
+pub(crate) mod simulated;
 
+use crate::server::task;
 use futures::{
     FutureExt, StreamExt, TryStreamExt,
     future::BoxFuture,
@@ -31,18 +34,32 @@ type Row = Either<AnyQueryResult, AnyRow>;
 /// A pool of [`Connection`]s. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
-    pool: AnyPool,
+    source: Source,
     #[cfg(test)]
     pub(super) faults: faults::Faults,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    Database(AnyPool),
+    #[cfg(test)]
+    Simulated(simulated::SimulatedPool),
 }
 
 /// A connection, returned to its pool when dropped after complete statements.
 #[derive(Debug)]
 pub struct Connection {
-    pooled: PoolConnection<Any>,
+    pooled: Pooled,
     state: State,
     #[cfg(test)]
     faults: faults::Faults,
+}
+
+#[derive(Debug)]
+enum Pooled {
+    Database(PoolConnection<Any>),
+    #[cfg(test)]
+    Simulated(simulated::SimulatedConnection),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +71,7 @@ enum State {
 
 /// What a statement is for; tests inject faults by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::server) enum Step {
+pub(crate) enum Step {
     Begin,
     Statement,
     Commit,
@@ -64,8 +81,16 @@ pub(in crate::server) enum Step {
 impl Pool {
     pub(super) fn new(pool: AnyPool) -> Self {
         Self {
-            pool,
+            source: Source::Database(pool),
             #[cfg(test)]
+            faults: faults::Faults::default(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn simulated(pool: simulated::SimulatedPool) -> Self {
+        Self {
+            source: Source::Simulated(pool),
             faults: faults::Faults::default(),
         }
     }
@@ -73,8 +98,13 @@ impl Pool {
     /// # Errors
     /// When no connection is available in time.
     pub(super) async fn acquire(&self) -> Result<Connection, sqlx::Error> {
+        let pooled = match &self.source {
+            Source::Database(pool) => Pooled::Database(pool.acquire().await?),
+            #[cfg(test)]
+            Source::Simulated(pool) => Pooled::Simulated(pool.acquire().await?),
+        };
         Ok(Connection {
-            pooled: self.pool.acquire().await?,
+            pooled,
             state: State::Usable,
             #[cfg(test)]
             faults: self.faults.clone(),
@@ -83,8 +113,14 @@ impl Pool {
 
     /// Closes the pool, at the latest after [`CLOSE_TIMEOUT`].
     pub(super) async fn close(&self) {
-        if timeout(CLOSE_TIMEOUT, self.pool.close()).await.is_err() {
-            tracing::warn!("connections to the store could not be closed in time");
+        match &self.source {
+            Source::Database(pool) => {
+                if timeout(CLOSE_TIMEOUT, pool.close()).await.is_err() {
+                    tracing::warn!("connections to the store could not be closed in time");
+                }
+            }
+            #[cfg(test)]
+            Source::Simulated(pool) => pool.close(),
         }
     }
 }
@@ -110,6 +146,15 @@ impl Connection {
         Ok(())
     }
 
+    /// Takes an advisory lock of the simulated database.
+    #[cfg(test)]
+    pub(super) fn try_simulated_lock(&self, key: i64, expiry: Duration) -> Option<bool> {
+        match &self.pooled {
+            Pooled::Database(_) => None,
+            Pooled::Simulated(pooled) => Some(pooled.try_advisory_lock(key, expiry)),
+        }
+    }
+
     /// Closes the connection when it is dropped.
     pub(super) fn close_on_drop(&mut self) {
         self.state = State::Unusable;
@@ -122,9 +167,16 @@ impl Connection {
     ) -> BoxStream<'e, Result<Row, sqlx::Error>> {
         let state = &mut self.state;
         *state = State::Unusable;
-        let rows = (&mut *self.pooled).fetch_many(query);
-        #[cfg(test)]
-        let rows = self.faults.wrap(step, rows);
+        let rows = match &mut self.pooled {
+            Pooled::Database(pooled) => {
+                let rows = (&mut **pooled).fetch_many(query);
+                #[cfg(test)]
+                let rows = self.faults.wrap(step, rows);
+                rows
+            }
+            #[cfg(test)]
+            Pooled::Simulated(pooled) => pooled.fetch_many(step, query, self.faults.clone()),
+        };
         #[cfg(not(test))]
         let _ = step;
         #[cfg(test)]
@@ -154,13 +206,16 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if self.state == State::Unusable {
-            self.pooled.close_on_drop();
-            return;
+        match &mut self.pooled {
+            Pooled::Database(pooled) if self.state == State::Unusable => pooled.close_on_drop(),
+            Pooled::Database(pooled) => {
+                // The pool checks a returned connection without a deadline, and its place is taken meanwhile.
+                let returned = pooled.return_to_pool();
+                task::spawn(timeout(PING_TIMEOUT, returned));
+            }
+            #[cfg(test)]
+            Pooled::Simulated(pooled) => pooled.release(self.state == State::Usable),
         }
-        // The pool checks a returned connection without a deadline, and its place is taken meanwhile.
-        let returned = self.pooled.return_to_pool();
-        tokio::spawn(timeout(PING_TIMEOUT, returned));
     }
 }
 
@@ -199,7 +254,11 @@ impl<'c> Executor<'c> for &'c mut Connection {
     where
         'c: 'e,
     {
-        (&mut *self.pooled).prepare_with(sql, parameters)
+        match &mut self.pooled {
+            Pooled::Database(pooled) => (&mut **pooled).prepare_with(sql, parameters),
+            #[cfg(test)]
+            Pooled::Simulated(_) => panic!("no statement is prepared by hand"),
+        }
     }
 }
 

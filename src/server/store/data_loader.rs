@@ -2,7 +2,10 @@
 //!
 //! Requests that arrive while a query runs form the next one, so a lone request never waits.
 
-use crate::server::error::{Error, Result};
+use crate::server::{
+    error::{Error, Result},
+    task,
+};
 use std::{collections::HashMap, fmt, hash::Hash, iter};
 use tokio::sync::{mpsc, oneshot};
 
@@ -39,7 +42,7 @@ where
         F: Future<Output = Result<HashMap<K, V>>> + Send,
     {
         let (asks, mut asked) = mpsc::channel::<LoadRequest<K, V>>(CHANNEL_CAPACITY);
-        tokio::spawn(async move {
+        task::spawn(async move {
             let mut requests = Vec::with_capacity(MAX_QUERY_KEYS);
             while asked.recv_many(&mut requests, MAX_QUERY_KEYS).await > 0 {
                 let found = load_many(padded_keys(&requests)).await;

@@ -1,7 +1,9 @@
 //! Opening the store: what is specific to SQLite or PostgreSQL.
 
 use super::{
-    DatabaseUrl, Engine, Error, Result, Store, connection, opening,
+    DatabaseUrl, Engine, Error, Result, Store,
+    connection::{self, Pool},
+    opening,
     sqlite::{self, OpenMode},
 };
 use crate::server::{
@@ -27,7 +29,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MIN_POSTGRES_VERSION: i32 = 150_000;
 
 /// With `synchronous = FULL` an acknowledged write survives a power loss.
-const SQLITE_SETUP_SQL: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
+pub(super) const SQLITE_SETUP_SQL: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
 
 /// In READ COMMITTED, a statement after a lock sees everything committed before. Commits must be on disk. A program
 /// that stops in a transaction keeps a room locked for four seconds at most.
@@ -60,7 +62,7 @@ pub(super) async fn open_embedded(config: &StoreConfig) -> Result<Store> {
     let read = options().max_connections(READ_CONNECTIONS).connect(&url);
     let read = read.await.map_err(in_words)?;
     let _ = first.close().await;
-    Ok(Store::from_pools(Engine::SQLite, read, write))
+    Ok(Store::from_pools(Engine::SQLite, Pool::new(read), Pool::new(write)))
 }
 
 /// Prepares the store on a single connection, so that errors show at once, and returns it.
@@ -91,7 +93,7 @@ pub(super) async fn open_postgres(url: &DatabaseUrl, config: &StoreConfig) -> Re
     };
     let write = connect(POSTGRES_WRITE_CONNECTIONS).await?;
     let read = connect(READ_CONNECTIONS * 2).await?;
-    Ok(Store::from_pools(Engine::PostgreSQL, read, write))
+    Ok(Store::from_pools(Engine::PostgreSQL, Pool::new(read), Pool::new(write)))
 }
 
 /// Opens a connection of its own, whose statements may take any time, and checks the database.

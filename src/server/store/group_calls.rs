@@ -1,6 +1,6 @@
 //! Group calls in rooms, which survive a restart.
 
-use super::{Saved, Store, Term, parse};
+use super::{Engine, Saved, Store, Term, parse};
 use crate::{
     model::{CallId, Millis, RoomId, UserId, call::group::Participant},
     server::error::{Error, Result},
@@ -83,6 +83,11 @@ const SAVE_GROUP_CALL_IN_TERM_SQL: &str = save_group_call_sql!(
     "WITH held AS (SELECT 1 FROM leases WHERE name = $9 AND term = $10 FOR SHARE) ",
     "FROM held"
 );
+/// On SQLite the transaction has locked everything.
+const SAVE_GROUP_CALL_IN_TERM_SQLITE_SQL: &str = save_group_call_sql!(
+    "WITH held AS (SELECT 1 FROM leases WHERE name = $9 AND term = $10) ",
+    "FROM held"
+);
 
 impl Store {
     /// Saves a group call in its leader's term, which is checked by the same statement.
@@ -90,10 +95,11 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn save_group_call(&self, term: Term, call: &GroupCallRow) -> Result<Saved> {
-        let save = match term {
-            Term::Sole => sqlx::query(SAVE_GROUP_CALL_SQL),
-            Term::Held { .. } => sqlx::query(SAVE_GROUP_CALL_IN_TERM_SQL),
-        };
+        let save = sqlx::query(match (term, self.engine) {
+            (Term::Sole, _) => SAVE_GROUP_CALL_SQL,
+            (Term::Held { .. }, Engine::PostgreSQL) => SAVE_GROUP_CALL_IN_TERM_SQL,
+            (Term::Held { .. }, Engine::SQLite) => SAVE_GROUP_CALL_IN_TERM_SQLITE_SQL,
+        });
         let save = save
             .bind(call.id.to_string())
             .bind(call.room.to_string())

@@ -3,9 +3,11 @@
 //! An advisory lock elects the holder. PostgreSQL releases it with its session, and ends a session that sends nothing
 //! for [`LEASE_EXPIRY`]: no node's clock has to be right. The term fences the writes of former holders.
 
-use super::{Store, connection::Connection};
+use super::{Engine, Store, connection::Connection};
 use crate::server::error::Result;
-use sqlx::Executor;
+#[cfg(test)]
+use crate::server::simulation::node;
+use sqlx::{AssertSqlSafe, Executor};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -20,17 +22,22 @@ const LEASE_SESSION_SQL: &str = "SET idle_session_timeout = '5s';
     SET statement_timeout = '3s'";
 
 /// Milliseconds since 1970, by the database's clock.
-macro_rules! database_now {
-    () => {
-        "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
-    };
+fn database_now(engine: Engine) -> String {
+    #[cfg(test)]
+    if let Some(now) = node::true_time() {
+        return now.to_string();
+    }
+    match engine {
+        Engine::PostgreSQL => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+        Engine::SQLite => "CAST(unixepoch('subsec') * 1000 AS BIGINT)",
+    }
+    .to_owned()
 }
 
-/// Whether a node claimed the lease in the last two seconds. Claims are repeated more often.
-macro_rules! is_claimed {
-    () => {
-        concat!("COALESCE(claimed_at > ", database_now!(), " - 2000, FALSE)")
-    };
+/// 1 if a node claimed the lease in the last two seconds, else 0. Claims are repeated more often.
+fn is_claimed(engine: Engine) -> String {
+    let now = database_now(engine);
+    format!("CAST(CASE WHEN claimed_at > {now} - 2000 THEN 1 ELSE 0 END AS BIGINT)")
 }
 
 /// Name and key of a lease.
@@ -80,6 +87,7 @@ pub enum Renewal {
 #[derive(Debug)]
 pub struct Lease {
     connection: Connection,
+    engine: Engine,
     name: &'static str,
     number: i64,
     /// As stored.
@@ -118,34 +126,30 @@ impl Lease {
         if connectivity != self.connectivity {
             self.update_connectivity(connectivity).await?;
         }
-        let is_claimed: Option<(bool,)> = sqlx::query_as(concat!(
-            "SELECT ",
-            is_claimed!(),
-            " FROM leases WHERE name = $1 AND term = $2"
-        ))
+        let select = format!(
+            "SELECT {} FROM leases WHERE name = $1 AND term = $2",
+            is_claimed(self.engine)
+        );
+        let is_claimed: Option<(i64,)> = sqlx::query_as(AssertSqlSafe(select))
         .bind(self.name)
         .bind(self.number)
         .fetch_optional(&mut self.connection)
         .await?;
         Ok(match (is_claimed, connectivity) {
             (None, _) => Renewal::Lost,
-            (Some((true,)), Connectivity::CutOff) => Renewal::Claimed,
+            (Some((1,)), Connectivity::CutOff) => Renewal::Claimed,
             (Some(_), _) => Renewal::Held,
         })
     }
 
     async fn update_connectivity(&mut self, connectivity: Connectivity) -> Result<(), sqlx::Error> {
-        let update = match connectivity {
-            Connectivity::Connected => {
-                "UPDATE leases SET cut_off_at = NULL WHERE name = $1 AND term = $2"
-            }
-            Connectivity::CutOff => concat!(
-                "UPDATE leases SET cut_off_at = ",
-                database_now!(),
-                " WHERE name = $1 AND term = $2"
-            ),
+        let cut_off_at = match connectivity {
+            Connectivity::Connected => "NULL".to_owned(),
+            Connectivity::CutOff => database_now(self.engine),
         };
-        sqlx::query(update)
+        let update =
+            format!("UPDATE leases SET cut_off_at = {cut_off_at} WHERE name = $1 AND term = $2");
+        sqlx::query(AssertSqlSafe(update))
             .bind(self.name)
             .bind(self.number)
             .execute(&mut self.connection)
@@ -156,7 +160,10 @@ impl Lease {
 
     /// Waits for writes of the former term that have begun.
     async fn begin_term(&mut self, holder: &str) -> Result<(), sqlx::Error> {
-        (&mut self.connection).execute(LEASE_SESSION_SQL).await?;
+        match self.engine {
+            Engine::PostgreSQL => drop((&mut self.connection).execute(LEASE_SESSION_SQL).await?),
+            Engine::SQLite => {}
+        }
         let (number,): (i64,) = sqlx::query_as(
             "INSERT INTO leases (name, term, holder) VALUES ($1, 1, $2)
              ON CONFLICT (name) DO UPDATE SET term = leases.term + 1, holder = excluded.holder,
@@ -211,37 +218,46 @@ impl Store {
 
     async fn lock_lease(&self, lease: LeaseName) -> Result<Option<Lease>> {
         let mut connection = self.read_pool.acquire().await?;
+        #[cfg(test)]
+        if let Some(is_free) = connection.try_simulated_lock(lease.key, LEASE_EXPIRY) {
+            return Ok(is_free.then(|| self.new_lease(connection, lease)));
+        }
         let (is_free,): (bool,) = sqlx::query_as("SELECT pg_try_advisory_lock($1)")
             .bind(lease.key)
             .fetch_one(&mut connection)
             .await?;
-        Ok(is_free.then_some(Lease {
+        Ok(is_free.then(|| self.new_lease(connection, lease)))
+    }
+
+    fn new_lease(&self, connection: Connection, lease: LeaseName) -> Lease {
+        Lease {
             connection,
+            engine: self.engine,
             name: lease.name,
             number: 0,
             connectivity: Connectivity::Connected,
-        }))
+        }
     }
 
     async fn is_lease_claimed(&self, lease: &str) -> Result<bool> {
-        let row: Option<(bool,)> = sqlx::query_as(concat!(
-            "SELECT ",
-            is_claimed!(),
-            " FROM leases WHERE name = $1"
-        ))
+        let select = format!(
+            "SELECT {} FROM leases WHERE name = $1",
+            is_claimed(self.engine)
+        );
+        let row: Option<(i64,)> = sqlx::query_as(AssertSqlSafe(select))
         .bind(lease)
         .fetch_optional(&self.read_pool)
         .await?;
-        Ok(row.is_some_and(|(is_claimed,)| is_claimed))
+        Ok(row == Some((1,)))
     }
 
     /// No effect on the lease of a holder that reaches the others.
     async fn claim_lease(&self, lease: &str) -> Result<()> {
-        sqlx::query(concat!(
-            "UPDATE leases SET claimed_at = ",
-            database_now!(),
-            " WHERE name = $1 AND cut_off_at IS NOT NULL"
-        ))
+        let update = format!(
+            "UPDATE leases SET claimed_at = {} WHERE name = $1 AND cut_off_at IS NOT NULL",
+            database_now(self.engine)
+        );
+        sqlx::query(AssertSqlSafe(update))
         .bind(lease)
         .execute(&self.write_pool)
         .await?;

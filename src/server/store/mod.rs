@@ -41,7 +41,11 @@ mod tests;
 
 pub use calls::CallRow;
 #[cfg(test)]
-pub(in crate::server) use connection::{Step, faults::Fault};
+pub(crate) use connection::{
+    Step,
+    faults::Fault,
+    simulated::{Database, Reachability},
+};
 pub use database_url::DatabaseUrl;
 pub use epochs::StorePosition;
 pub use files::FileRow;
@@ -64,7 +68,6 @@ use crate::model::{
 };
 use connection::Pool;
 use data_loader::DataLoader;
-use sqlx::AnyPool;
 use std::{str::FromStr, sync::Arc};
 use transaction::WriteHealth;
 use users::SessionRow;
@@ -99,8 +102,24 @@ impl Store {
         }
     }
 
-    fn from_pools(engine: Engine, read: AnyPool, write: AnyPool) -> Self {
-        let (read, write) = (Pool::new(read), Pool::new(write));
+    /// A store in the simulation, as a node reaches it.
+    #[cfg(test)]
+    pub(crate) fn simulated(
+        database: &Arc<Database>,
+        reachability: &tokio::sync::watch::Receiver<Reachability>,
+    ) -> Self {
+        use connection::simulated::{Purpose, SimulatedPool};
+        let pool = |purpose, connections| {
+            let reachability = reachability.clone();
+            let pool = SimulatedPool::new(database, purpose, connections, reachability);
+            Pool::simulated(pool)
+        };
+        let writers = if database.is_shared { 3 } else { 1 };
+        let (read, write) = (pool(Purpose::Read, 3), pool(Purpose::Write, writers));
+        Self::from_pools(Engine::SQLite, read, write)
+    }
+
+    fn from_pools(engine: Engine, read: Pool, write: Pool) -> Self {
         let (sessions, rooms, memberships) = (read.clone(), read.clone(), read.clone());
         Self {
             engine,
@@ -119,7 +138,7 @@ impl Store {
 
     /// Faults of the next writes.
     #[cfg(test)]
-    pub(in crate::server) fn write_faults(&self) -> connection::faults::Faults {
+    pub(crate) fn write_faults(&self) -> connection::faults::Faults {
         self.write_pool.faults.clone()
     }
 

@@ -1,7 +1,10 @@
 use super::*;
 use crate::model::RoomId;
 use std::fmt::Write;
-use tokio::{io::AsyncReadExt, net::TcpListener};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpStream},
+};
 use uuid::Uuid;
 
 fn uncorked_queue(bound: usize) -> Arc<SendQueue> {
@@ -34,7 +37,7 @@ async fn connected(send_queue: &Arc<SendQueue>) -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap());
     let (client, server) = tokio::join!(client, listener.accept());
-    send_queue.attach(Arc::new(server.unwrap().0));
+    send_queue.attach(Arc::new(server.unwrap().0.into()));
     client.unwrap()
 }
 

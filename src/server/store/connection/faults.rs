@@ -13,7 +13,7 @@ use std::{
 
 /// What happens to a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::server) enum Fault {
+pub(crate) enum Fault {
     /// Fails before it reaches the database.
     Fails,
     /// Takes effect, but the connection breaks before the answer.
@@ -22,11 +22,13 @@ pub(in crate::server) enum Fault {
     Hangs,
     /// Takes effect, and is never answered.
     HangsAfter,
+    /// Of a `COMMIT` in the simulation: takes effect when the client has given up.
+    CommitsLate,
 }
 
 /// The faults of the next statements of each kind, in order; shared by clones.
 #[derive(Debug, Clone, Default)]
-pub(in crate::server) struct Faults(Arc<Mutex<Plan>>);
+pub(crate) struct Faults(Arc<Mutex<Plan>>);
 
 #[derive(Debug)]
 struct Plan {
@@ -45,11 +47,11 @@ impl Default for Plan {
 
 impl Faults {
     /// The next statement of this kind has this fault.
-    pub(in crate::server) fn inject(&self, step: Step, fault: Fault) {
+    pub(crate) fn inject(&self, step: Step, fault: Fault) {
         self.lock().next.push((step, fault));
     }
 
-    pub(in crate::server) fn set_statement_timeout(&self, timeout: Duration) {
+    pub(crate) fn set_statement_timeout(&self, timeout: Duration) {
         self.lock().statement_timeout = timeout;
     }
 
@@ -57,8 +59,13 @@ impl Faults {
         self.lock().statement_timeout
     }
 
+    /// Forgets faults that have not happened.
+    pub(crate) fn clear(&self) {
+        self.lock().next.clear();
+    }
+
     /// Whether all injected faults have happened.
-    pub(in crate::server) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.lock().next.is_empty()
     }
 
@@ -66,7 +73,7 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, step: Step) -> Option<Fault> {
+    pub(super) fn take(&self, step: Step) -> Option<Fault> {
         let next = &mut self.lock().next;
         let at = next.iter().position(|(of, _)| *of == step)?;
         Some(next.remove(at).1)
@@ -81,7 +88,7 @@ impl Faults {
         match self.take(step) {
             None => rows,
             Some(Fault::Fails) => stream::once(future::ready(Err(lost_connection()))).boxed(),
-            Some(Fault::Hangs) => hanging().boxed(),
+            Some(Fault::Hangs | Fault::CommitsLate) => hanging().boxed(),
             Some(Fault::LosesAnswer) => stream::once(async move {
                 rows.try_collect::<Vec<_>>().await?;
                 Err(lost_connection())
@@ -98,6 +105,6 @@ impl Faults {
     }
 }
 
-fn lost_connection() -> sqlx::Error {
+pub(super) fn lost_connection() -> sqlx::Error {
     sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into())
 }

@@ -1,0 +1,122 @@
+//! The byte stream below a live connection: TCP, or a pipe in the simulation.
+
+#[cfg(test)]
+use super::simulation::pipe::PipeEnd;
+use std::{
+    io::{self, IoSlice},
+    net::Shutdown,
+    time::Duration,
+};
+use tokio::net::TcpStream;
+
+/// Linux doubles the value for its own bookkeeping.
+const SEND_BUFFER_BYTES: usize = 48 * 1024;
+/// The kernel then breaks a connection without acknowledgements (RFC 5482); heartbeats are always sent.
+#[cfg(target_os = "linux")]
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A connected stream socket. Reads and writes never wait, and fail with [`io::ErrorKind::WouldBlock`] instead.
+#[derive(Debug)]
+pub enum Socket {
+    Tcp(TcpStream),
+    #[cfg(test)]
+    Pipe(PipeEnd),
+}
+
+impl From<TcpStream> for Socket {
+    fn from(tcp: TcpStream) -> Self {
+        Self::Tcp(tcp)
+    }
+}
+
+impl Socket {
+    /// Sets the options of a live connection.
+    pub fn set_live_options(&self) {
+        match self {
+            Self::Tcp(tcp) => {
+                let options = socket2::SockRef::from(tcp);
+                let _ = options.set_send_buffer_size(SEND_BUFFER_BYTES);
+                #[cfg(target_os = "linux")]
+                let _ = options.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
+            }
+            #[cfg(test)]
+            Self::Pipe(_) => {}
+        }
+    }
+
+    /// # Errors
+    /// As of [`TcpStream::try_read`]. `Ok(0)` is the end.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => tcp.try_read(buffer),
+            #[cfg(test)]
+            Self::Pipe(pipe) => pipe.try_read(buffer),
+        }
+    }
+
+    /// # Errors
+    /// As of [`TcpStream::try_write`].
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => tcp.try_write(bytes),
+            #[cfg(test)]
+            Self::Pipe(pipe) => pipe.try_write(bytes),
+        }
+    }
+
+    /// # Errors
+    /// As of [`TcpStream::try_write_vectored`].
+    pub fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => tcp.try_write_vectored(slices),
+            #[cfg(test)]
+            Self::Pipe(pipe) => pipe.try_write_vectored(slices),
+        }
+    }
+
+    /// Waits until a read may succeed or fail.
+    pub async fn readable(&self) {
+        match self {
+            // An error shows in the read.
+            Self::Tcp(tcp) => drop(tcp.readable().await),
+            #[cfg(test)]
+            Self::Pipe(pipe) => pipe.readable().await,
+        }
+    }
+
+    /// Waits until a write may succeed or fail.
+    pub async fn writable(&self) {
+        match self {
+            // An error shows in the write.
+            Self::Tcp(tcp) => drop(tcp.writable().await),
+            #[cfg(test)]
+            Self::Pipe(pipe) => pipe.writable().await,
+        }
+    }
+
+    /// Ends both directions.
+    pub fn shutdown(&self) {
+        match self {
+            Self::Tcp(tcp) => {
+                let _ = socket2::SockRef::from(tcp).shutdown(Shutdown::Both);
+            }
+            #[cfg(test)]
+            Self::Pipe(pipe) => pipe.shutdown(),
+        }
+    }
+
+    /// Discards input until the connection ends: the system would reset a connection with unread bytes, and the client
+    /// could lose the last bytes sent to it.
+    pub async fn drain_until_closed(&self) {
+        let mut ignored = [0; 1024];
+        loop {
+            self.readable().await;
+            match self.try_read(&mut ignored) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
