@@ -54,12 +54,15 @@ test: ## Run everything CI runs: lints, unit, integration and browser tests
 	done
 	echo "==> All checks passed in $$((SECONDS - started)) s"
 
-# What takes long by nature: every test on PostgreSQL, browser tests of long outages, and all browser tests against the release build.
+# What takes long by nature: every test on PostgreSQL, long outages, and all browser tests against the release build.
 test-long: site ## Run the tests that `make test` leaves out (an hour)
 	@scripts/bootstrap.sh test
 	source scripts/env.sh
 	$(step) "All tests, PostgreSQL and NATS" scripts/postgres.sh with cargo nextest run $(packages) --locked
+	RIALTO_SIMULATION_SECONDS=600 RIALTO_SIMULATION_SEED=1001 $(step) "Simulation, ten minutes" cargo nextest run --locked --lib --no-capture serve::simulation::everything
 	RIALTO_BACKUP_ROUNDS=50 $(step) "Backups and kills, SQLite" cargo nextest run $(packages) --locked --test it backup::kills
+	RIALTO_OUTAGE_SECONDS=60 RIALTO_LOST_COMMITS=10 RIALTO_FULL_DISKS=3 $(step) "Outages of a minute under load" \
+		scripts/postgres.sh with cargo nextest run $(packages) --locked --test it --success-output final worst_day
 	RIALTO_E2E_LONG=1 $(step) "Long browser tests" scripts/e2e.sh
 	RIALTO_E2E_LONG=1 $(step) "Long browser tests, three nodes" scripts/e2e.sh --nodes 3
 	$(MAKE) build

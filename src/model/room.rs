@@ -92,6 +92,17 @@ pub struct RoomSummary {
     pub unread: i64,
 }
 
+/// How far a user has read a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadCursor {
+    /// Everything up to here is read.
+    pub seq: Seq,
+    /// Messages of others after it; [`MAX_UNREAD_COUNT`](super::limits::MAX_UNREAD_COUNT) means that many or more.
+    pub unread: i64,
+    /// Newest sequence that was counted.
+    pub head: Seq,
+}
+
 /// An event of the memberships stream: somebody became a member of a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -7,7 +7,7 @@ pub mod editor;
 mod headline_list;
 mod links;
 pub mod page;
-mod reconnect_policy;
+pub(crate) mod reconnect_policy;
 #[cfg(feature = "ssr")]
 pub mod server;
 pub mod story;

@@ -22,7 +22,7 @@ pub struct StreamPolicy {
 }
 
 impl StreamPolicy {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             silence_timeout: REPLY_TIMEOUT,
             last_event_at: 0,
@@ -31,7 +31,7 @@ impl StreamPolicy {
     }
 
     /// The silence timeout becomes 2.5 intervals: one heartbeat may be lost and the next one late.
-    pub(super) fn set_heartbeat_interval(&mut self, seconds: u64) {
+    pub(crate) fn set_heartbeat_interval(&mut self, seconds: u64) {
         self.silence_timeout =
             Millis::try_from(seconds.saturating_mul(2_500)).unwrap_or(Millis::MAX);
     }

@@ -8,7 +8,7 @@ use crate::model::{
     call::{CallView, ClientAction, Seat, SignalingMessage, group::GroupCallView},
     limits::Limits,
     message::{MessageText, RoomEvent},
-    room::RoomSummary,
+    room::{ReadCursor, RoomSummary},
     user::{Person, Presence},
 };
 use serde::{Deserialize, Serialize};
@@ -171,8 +171,11 @@ pub enum ServerFrame {
         room: RoomId,
         /// Everything up to and including this is read.
         seq: Seq,
-        /// Messages of others; 100 means that many or more.
+        /// Messages of others after it; 100 means that many or more.
         unread: i64,
+        /// Newest sequence that was counted. None from a server of an earlier build.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        head: Option<Seq>,
     },
     Presence {
         #[serde(flatten)]
@@ -266,6 +269,21 @@ pub enum FrameReference {
 
 /// Longest `ref` of text, in bytes of UTF-8; a longer one is ignored.
 pub const MAX_REFERENCE_BYTES: usize = 64;
+
+impl ServerFrame {
+    /// [`Self::Read`] of a room.
+    #[must_use]
+    pub fn read(room: RoomId, cursor: ReadCursor) -> Self {
+        let ReadCursor { seq, unread, head } = cursor;
+        let head = Some(head);
+        Self::Read {
+            room,
+            seq,
+            unread,
+            head,
+        }
+    }
+}
 
 /// A person with their presence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

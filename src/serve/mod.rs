@@ -7,6 +7,8 @@ mod nodes;
 mod page_cache;
 mod router;
 mod server_functions;
+#[cfg(test)]
+mod simulation;
 mod telemetry;
 mod websocket;
 mod ws;

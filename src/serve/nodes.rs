@@ -5,13 +5,13 @@
 
 use super::{Systems, ws};
 use crate::{
-    model::ClientId,
-    protocol::close::CloseCode,
+    model::{ClientId, UserId},
+    protocol::{close::CloseCode, ws::ServerFrame},
     server::{
-        AppState,
+        AppState, Result,
         bus::{
-            Bus, ClientChange, ClientListAssembly, ConnectedClient, Envelope, Inbox, Message,
-            NodeId, RemoteCommand,
+            Bus, Channel, ClientChange, ClientListAssembly, ConnectedClient, Envelope, Inbox,
+            Message, NodeId, ReceivedCounts, RemoteCommand,
         },
         live::{Connection, Disconnect},
         session,
@@ -19,13 +19,16 @@ use crate::{
         task,
     },
 };
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::{
+    sync::Notify,
+    time::{Instant, MissedTickBehavior, interval, sleep},
+};
 use tokio_util::task::AbortOnDropHandle;
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,6 +38,8 @@ const NODE_TIMEOUT: Duration = Duration::from_secs(4);
 const STORE_POLL_INTERVAL: Duration = Duration::from_secs(10);
 const MAX_CONCURRENT_SESSION_CHECKS: usize = 128;
 const MAX_PENDING_CHANGES: usize = 10_000;
+/// While messages are being lost, pages are refreshed no more often.
+const PAGE_REFRESH_DELAY: Duration = Duration::from_secs(2);
 
 struct RemoteNode {
     last_message_at: Instant,
@@ -45,6 +50,9 @@ struct RemoteNode {
     /// Received while a request is pending.
     pending: VecDeque<(u64, ClientChange)>,
     client_list: ClientListAssembly,
+    received: ReceivedCounts,
+    /// Messages from it were lost, and it was not asked to send again what matters.
+    has_lost: bool,
 }
 
 impl RemoteNode {
@@ -55,6 +63,8 @@ impl RemoteNode {
             list_requested_at: None,
             pending: VecDeque::new(),
             client_list: ClientListAssembly::default(),
+            received: ReceivedCounts::default(),
+            has_lost: false,
         }
     }
 }
@@ -63,6 +73,9 @@ struct RemoteNodes {
     systems: Arc<Systems>,
     bus: Bus,
     known: BTreeMap<NodeId, RemoteNode>,
+    last_heartbeat_at: Instant,
+    /// Runs while messages are being lost.
+    page_refresh: Arc<Notify>,
 }
 
 /// Runs until the bus closes. Never waits for the store or a call task: a silent node would count as dead.
@@ -71,13 +84,23 @@ pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
         return;
     };
     let mut connected = bus.connected();
-    let _store_poll =
-        AbortOnDropHandle::new(task::spawn(poll_store(systems.clone(), bus.clone())));
+    let bus_changed = Arc::<Notify>::default();
+    let _store_poll = AbortOnDropHandle::new(task::spawn(poll_store(
+        systems.clone(),
+        bus.clone(),
+        bus_changed.clone(),
+    )));
     let mut nodes = RemoteNodes {
         systems,
         bus,
         known: BTreeMap::new(),
+        last_heartbeat_at: Instant::now(),
+        page_refresh: Arc::default(),
     };
+    let _page_refresh = AbortOnDropHandle::new(task::spawn(refresh_pages(
+        nodes.systems.clone(),
+        nodes.page_refresh.clone(),
+    )));
     let mut heartbeat = interval(HEARTBEAT_INTERVAL);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -88,12 +111,13 @@ pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
                 nodes.on_heartbeat_tick(is_connected);
             }
             changed = connected.changed() => {
+                bus_changed.notify_one();
                 if changed.is_ok() && *connected.borrow_and_update() {
                     nodes.on_bus_connected();
                 }
             }
             envelope = inbox.next() => match envelope {
-                Some(envelope) => nodes.on_message(envelope),
+                Some((channel, envelope)) => nodes.on_message(channel, envelope),
                 None => return,
             },
         }
@@ -102,11 +126,11 @@ pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
 
 /// Reads lost events periodically and after the bus reconnects; then, and after a role was changed on a command line,
 /// also compares sessions.
-async fn poll_store(systems: Arc<Systems>, bus: Bus) {
+async fn poll_store(systems: Arc<Systems>, bus: Bus, bus_changed: Arc<Notify>) {
     let mut role_changes = RoleChanges::default();
     role_changes.has_new(&systems.app).await;
-    let mut connected = bus.connected();
-    let mut is_connected = *connected.borrow_and_update();
+    let connected = bus.connected();
+    let mut is_connected = *connected.borrow();
     loop {
         let wait = if is_connected {
             STORE_POLL_INTERVAL
@@ -116,8 +140,8 @@ async fn poll_store(systems: Arc<Systems>, bus: Bus) {
         let is_back = tokio::select! {
             biased;
             () = sleep(wait) => false,
-            changed = connected.changed() => {
-                is_connected = changed.is_ok() && *connected.borrow_and_update();
+            () = bus_changed.notified() => {
+                is_connected = *connected.borrow();
                 is_connected
             }
         };
@@ -164,6 +188,35 @@ async fn check_sessions(app: &AppState) {
         .await;
 }
 
+/// Sends pages what lost messages may have said: read cursors and unread counts. Also checks sessions.
+async fn refresh_pages(systems: Arc<Systems>, is_due: Arc<Notify>) {
+    let app = &systems.app;
+    loop {
+        is_due.notified().await;
+        sleep(PAGE_REFRESH_DELAY).await;
+        if let Err(error) = app.event_log.catch_up().await {
+            tracing::warn!(%error, "events of other nodes could not be read");
+        }
+        let users = stream::iter(app.connections.local_users()).map(Ok);
+        let refreshed = users.try_for_each_concurrent(MAX_CONCURRENT_SESSION_CHECKS, |user| {
+            refresh_rooms(app, user)
+        });
+        if let Err(error) = refreshed.await {
+            tracing::warn!(%error, "the rooms of pages could not be read; retrying");
+            is_due.notify_one();
+        }
+        check_sessions(app).await;
+    }
+}
+
+async fn refresh_rooms(app: &AppState, user: UserId) -> Result<()> {
+    for room in app.store.list_rooms(user).await? {
+        let frame = ServerFrame::Room { room };
+        app.connections.send_to_local_user(user, &frame);
+    }
+    Ok(())
+}
+
 impl RemoteNodes {
     /// Messages were lost in both directions before.
     fn on_bus_connected(&mut self) {
@@ -171,16 +224,24 @@ impl RemoteNodes {
             node.last_message_at = Instant::now();
         }
         self.bus.broadcast(Message::Started);
+        self.page_refresh.notify_one();
     }
 
     fn on_heartbeat_tick(&mut self, connected: bool) {
         let changes = self.systems.app.connections.change_count();
-        self.bus.broadcast(Message::Heartbeat {
-            change_count: changes,
-        });
+        self.bus.broadcast_heartbeat(changes);
+        // A process that was stopped has not read what came meanwhile.
+        let was_stopped = self.last_heartbeat_at.elapsed() > 2 * HEARTBEAT_INTERVAL;
+        self.last_heartbeat_at = Instant::now();
         if !connected {
             return;
         }
+        if was_stopped {
+            for node in self.known.values_mut() {
+                node.last_message_at = Instant::now();
+            }
+        }
+        self.request_lost_messages();
         let is_dead = |node: &RemoteNode| node.last_message_at.elapsed() > NODE_TIMEOUT;
         let dead = self.known.iter().filter(|(_, node)| is_dead(node));
         for node in dead.map(|(id, _)| *id).collect::<Vec<_>>() {
@@ -189,7 +250,40 @@ impl RemoteNodes {
         }
     }
 
-    fn on_message(&mut self, Envelope { from, message }: Envelope) {
+    /// What was lost is gone: the sender sends again what matters, and pages get what may have been for them.
+    fn request_lost_messages(&mut self) {
+        let lost = self.known.iter_mut().filter(|(_, node)| node.has_lost);
+        let mut has_lost = false;
+        for (id, node) in lost {
+            node.has_lost = false;
+            has_lost = true;
+            tracing::info!(node = %id, "messages of another node were lost");
+            self.bus.send_to(*id, Message::Resync);
+        }
+        if has_lost {
+            self.page_refresh.notify_one();
+        }
+    }
+
+    fn on_resync(&self, from: NodeId) {
+        let (live, calls) = (&self.systems.app.connections, &self.systems.calls);
+        live.send_client_list(from);
+        for connection in live.remote_connections_except(from, &HashSet::new()) {
+            calls.on_client_connected(&connection);
+        }
+        calls.publish_group_calls();
+    }
+
+    fn on_message(&mut self, channel: Channel, envelope: Envelope) {
+        let Envelope {
+            from,
+            number,
+            message,
+        } = envelope;
+        if let Some(number) = number {
+            let node = self.node(from);
+            node.has_lost |= node.received.receive(channel, number);
+        }
         match message {
             Message::Stopped => return self.remove_node(from),
             Message::Committed { stream, rows, at } => match stream.parse() {
@@ -215,9 +309,14 @@ impl RemoteNodes {
                 self.request_client_list(from);
             }
             Message::RequestClientList => self.systems.app.connections.send_client_list(from),
+            Message::Resync => self.on_resync(from),
             Message::Heartbeat {
                 change_count: changes,
+                sent,
             } => {
+                let this = self.bus.node();
+                let node = self.node(from);
+                node.has_lost |= node.received.compare(&sent, this);
                 if self
                     .node(from)
                     .change_count
@@ -245,8 +344,13 @@ impl RemoteNodes {
         self.node(from).last_message_at = Instant::now();
     }
 
+    /// Of a node that appears, nothing was heard before.
     fn node(&mut self, id: NodeId) -> &mut RemoteNode {
-        self.known.entry(id).or_insert_with(RemoteNode::new)
+        let page_refresh = &self.page_refresh;
+        self.known.entry(id).or_insert_with(|| {
+            page_refresh.notify_one();
+            RemoteNode::new()
+        })
     }
 
     /// At most one request a heartbeat interval.

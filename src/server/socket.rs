@@ -17,6 +17,10 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connected stream socket. Reads and writes never wait, and fail with [`io::ErrorKind::WouldBlock`] instead.
 #[derive(Debug)]
+#[cfg_attr(
+    test,
+    expect(private_interfaces, reason = "the simulation is of this crate")
+)]
 pub enum Socket {
     Tcp(TcpStream),
     #[cfg(test)]

@@ -377,7 +377,7 @@ fn collect_sources(folder: &Path, root: &Path, found: &mut BTreeMap<Segments, St
             // Tests may use everything.
             if !module
                 .iter()
-                .any(|part| part == "tests" || part == "testing")
+                .any(|part| ["tests", "testing", "simulation"].contains(&part.as_str()))
             {
                 found.insert(module, fs::read_to_string(&entry).unwrap());
             }

@@ -77,16 +77,12 @@ async fn mark_read_by_callee(app: &AppState, call: &Call, seq: Seq) -> Result<()
     if room.is_none_or(|room| room.unread != 1) {
         return Ok(());
     }
-    if let Some((seq, unread)) = app
+    if let Some(cursor) = app
         .event_log
         .update_read_cursor(call.room, call.callee, seq)
         .await?
     {
-        let frame = ServerFrame::Read {
-            room: call.room,
-            seq,
-            unread,
-        };
+        let frame = ServerFrame::read(call.room, cursor);
         app.connections.send_to_user(call.callee, &frame);
     }
     Ok(())

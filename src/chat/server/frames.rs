@@ -191,10 +191,10 @@ impl ChatService {
             .update_read_cursor(room, from.person.id, seq)
             .await
         {
-            Ok(Some((seq, unread))) => {
+            Ok(Some(cursor)) => {
                 self.app
                     .connections
-                    .send_to_user(from.person.id, &ServerFrame::Read { room, seq, unread });
+                    .send_to_user(from.person.id, &ServerFrame::read(room, cursor));
                 Vec::new()
             }
             Ok(None) => {

@@ -59,19 +59,13 @@ pub async fn find_room_history(
     if mark_read
         && is_newest
         && room.read_seq < room.head
-        && let Some((seq, unread)) = app
+        && let Some(cursor) = app
             .event_log
             .update_read_cursor(id, user.id, room.head)
             .await?
     {
-        app.connections.send_to_user(
-            user.id,
-            &ServerFrame::Read {
-                room: id,
-                seq,
-                unread,
-            },
-        );
+        app.connections
+            .send_to_user(user.id, &ServerFrame::read(id, cursor));
     }
     Ok(RoomHistory {
         room,

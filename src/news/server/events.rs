@@ -61,6 +61,22 @@ pub(super) async fn events(
     }
 }
 
+/// Serves a stream on a socket of the simulation. A failure closes it.
+#[cfg(test)]
+pub(crate) async fn serve_on(app: &Arc<AppState>, taken: TakenSocket, cursor: Option<Cursor>) {
+    let cursor = cursor.map(|cursor| (cursor.epoch.0, cursor.seq.to_string()));
+    let (epoch, after) = cursor.unwrap_or_default();
+    let query = EventsQuery {
+        epoch,
+        after,
+        beat: "true".to_owned(),
+        ..EventsQuery::default()
+    };
+    if let Ok((session, start)) = open_session(app, &HeaderMap::new(), Ok(Query(query))).await {
+        session.run(taken, start).await;
+    }
+}
+
 /// Head and first field. No caching, no proxy buffering; the body ends with the connection (RFC 9112 section
 /// 6.3).
 const RESPONSE_HEAD: &str = "HTTP/1.1 200 OK\r\n\

@@ -1,6 +1,6 @@
 //! Messages between nodes, each a self-contained JSON value.
 
-use super::ListPart;
+use super::{ListPart, SentCounts};
 use crate::{
     model::{CallId, ClientId, Millis, RoomId, UserId, room::RoomKind, user::Person},
     protocol::ws::ServerFrame,
@@ -28,6 +28,9 @@ impl fmt::Display for NodeId {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
     pub from: NodeId,
+    /// Of the sender's messages to the same receivers. None from a node of an earlier build.
+    #[serde(default)]
+    pub number: Option<u64>,
     pub message: Message,
 }
 
@@ -57,6 +60,9 @@ pub enum Message {
         /// Sent so far.
         #[serde(rename = "changes")]
         change_count: u64,
+        /// Messages sent so far.
+        #[serde(default)]
+        sent: SentCounts,
     },
     #[serde(rename = "page")]
     ClientChanged {
@@ -68,6 +74,8 @@ pub enum Message {
     },
     #[serde(rename = "ask_pages")]
     RequestClientList,
+    /// Messages to the sender were lost: the receiver sends again what still matters.
+    Resync,
     #[serde(rename = "pages")]
     ClientList {
         /// Included in the list.

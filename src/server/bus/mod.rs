@@ -1,7 +1,7 @@
 //! Messages between the nodes of one community, through NATS. A single node has no bus.
 //!
-//! The store is authoritative, and messages may be lost. A loss shows by sequence (events), count (client changes) or
-//! missing reply (requests).
+//! The store is authoritative, and messages may be lost. A loss shows by sequence (events), count (client changes),
+//! missing reply (requests) or number (all others): then nodes send again what still matters.
 //!
 //! | subject | subscriber |
 //! |---|---|
@@ -13,20 +13,29 @@
 
 pub mod client_list;
 pub mod message;
+pub mod numbering;
 #[cfg(test)]
 pub(crate) mod simulated;
 mod transport;
 
 pub use client_list::{ClientListAssembly, ListPart};
 pub use message::{ClientChange, ConnectedClient, Envelope, Message, NodeId, RemoteCommand};
+pub use numbering::{Channel, ReceivedCounts, SentCounts};
 pub use transport::{Incoming, Subscription};
 
 use super::{random, task};
 use crate::model::Epoch;
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use serde::Serialize;
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use tokio::sync::{mpsc, watch};
 use transport::Transport;
 
@@ -44,14 +53,21 @@ pub struct Bus {
     community: Arc<str>,
     transport: Transport,
     outgoing: mpsc::Sender<(String, Bytes)>,
+    /// Held while a message is queued, so that the numbers are in order.
+    sent: Arc<Mutex<SentCounts>>,
     connected: watch::Receiver<bool>,
 }
 
 /// Receives messages of other nodes.
-#[derive(Debug)]
 pub struct Inbox {
     node: NodeId,
-    subscriptions: stream::Select<Subscription, Subscription>,
+    subscriptions: BoxStream<'static, (Channel, Incoming)>,
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").finish_non_exhaustive()
+    }
 }
 
 /// Why the bus cannot be used, as text for the operator.
@@ -92,11 +108,16 @@ impl Bus {
             community: community.0.as_str().into(),
             transport,
             outgoing,
+            sent: Arc::default(),
             connected,
         };
         let to_all = bus.transport.subscribe(bus.subject("all")).await?;
         let to_this = bus.transport.subscribe(bus.node_subject(node)).await?;
-        let subscriptions = stream::select(to_all, to_this);
+        let subscriptions = stream::select(
+            to_all.map(|message| (Channel::AllNodes, message)),
+            to_this.map(|message| (Channel::ThisNode, message)),
+        );
+        let subscriptions = subscriptions.boxed();
         Ok((
             bus,
             Inbox {
@@ -112,7 +133,9 @@ impl Bus {
         let node = NodeId(random::new_id());
         let connected = link.connected();
         let started = Self::start(node, Transport::Simulated(link), connected, community);
-        started.await.expect("a simulated broker accepts every subscription")
+        started
+            .await
+            .expect("a simulated broker accepts every subscription")
     }
 
     #[must_use]
@@ -128,12 +151,29 @@ impl Bus {
 
     /// Sends a message to every other node. Never waits.
     pub fn broadcast(&self, message: Message) {
-        self.send(self.subject("all"), message);
+        let mut sent = self.lock_counts();
+        let number = sent.next_to_all();
+        self.send(self.subject("all"), number, message);
+    }
+
+    /// Sends a heartbeat to every other node. Never waits.
+    pub fn broadcast_heartbeat(&self, change_count: u64) {
+        let mut sent = self.lock_counts();
+        let number = sent.next_to_all();
+        let sent = sent.clone();
+        let heartbeat = Message::Heartbeat { change_count, sent };
+        self.send(self.subject("all"), number, heartbeat);
     }
 
     /// Sends a message to one node. Never waits.
     pub fn send_to(&self, to: NodeId, message: Message) {
-        self.send(self.node_subject(to), message);
+        let mut sent = self.lock_counts();
+        let number = sent.next_to(to);
+        self.send(self.node_subject(to), number, message);
+    }
+
+    fn lock_counts(&self) -> MutexGuard<'_, SentCounts> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends a request to a role's leader until it is acknowledged; the leader may get it repeatedly.
@@ -185,9 +225,12 @@ impl Bus {
         self.transport.flush().await;
     }
 
-    fn send(&self, subject: String, message: Message) {
-        let from = self.node;
-        let envelope = Envelope { from, message };
+    fn send(&self, subject: String, number: u64, message: Message) {
+        let envelope = Envelope {
+            from: self.node,
+            number: Some(number),
+            message,
+        };
         let bytes = serde_json::to_vec(&envelope).unwrap_or_default();
         if self.outgoing.try_send((subject, bytes.into())).is_err() {
             tracing::debug!("a message was dropped because the queue of the bus is full");
@@ -213,11 +256,11 @@ async fn publish_outgoing(transport: Transport, mut outgoing_rx: mpsc::Receiver<
 
 impl Inbox {
     /// The next message of another node; none once the bus is closed for good.
-    pub async fn next(&mut self) -> Option<Envelope> {
+    pub async fn next(&mut self) -> Option<(Channel, Envelope)> {
         loop {
-            let message = self.subscriptions.next().await?;
+            let (channel, message) = self.subscriptions.next().await?;
             match serde_json::from_slice::<Envelope>(&message.payload) {
-                Ok(envelope) if envelope.from != self.node => return Some(envelope),
+                Ok(envelope) if envelope.from != self.node => return Some((channel, envelope)),
                 Ok(_) => {}
                 // For example, from another version.
                 Err(why) => {

@@ -208,9 +208,8 @@ impl Link {
         let has_subscriber = {
             let state = self.broker.lock();
             let mut subscribers = state.subscribers.values();
-            subscribers.any(|subscriber| {
-                subscriber.subject == subject && !subscriber.sender.is_closed()
-            })
+            subscribers
+                .any(|subscriber| subscriber.subject == subject && !subscriber.sender.is_closed())
         };
         if !has_subscriber {
             return Err(BusError("no responders".to_owned()));

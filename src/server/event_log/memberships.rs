@@ -16,7 +16,26 @@ use crate::{
         task,
     },
 };
-use tokio::sync::{mpsc, oneshot};
+use std::{collections::VecDeque, time::Duration};
+use tokio::{
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
+    time::sleep,
+};
+
+/// After a failure: at once, and after the deadlines of all statements.
+const LATE_COMMIT_DELAYS: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_secs(2),
+    Duration::from_secs(10),
+    Duration::from_mins(1),
+];
+/// While the store is away.
+const ANNOUNCEMENT_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Pages that miss more see their rooms when they load or reconnect.
+const MAX_FAILED_ANNOUNCEMENTS: usize = 1_024;
 
 impl EventLog {
     /// Creates a public room with every user as a member. Returns false if the slug is taken.
@@ -73,14 +92,22 @@ impl EventLog {
                         fanout.flush_announcements().await;
                     }
                 }
-                // It may be committed all the same.
-                Err(_) => fanout.schedule_catch_up(Stream::Memberships),
+                // It may be committed all the same, now or later.
+                Err(_) => drop(task::spawn(find_late_commit(fanout))),
             }
             committed
         });
         finished
             .await
             .map_err(|why| Error::Internal(why.to_string()))?
+    }
+}
+
+/// Looks for a commit whose answer was lost. A database that was slow may still apply it.
+async fn find_late_commit(fanout: Fanout) {
+    for delay in LATE_COMMIT_DELAYS {
+        sleep(delay).await;
+        fanout.schedule_catch_up(Stream::Memberships);
     }
 }
 
@@ -141,8 +168,11 @@ impl Fanout {
                 self.connections.subscribe_all(*room, RoomKind::Public);
             }
         }
-        // When full, the pages see the room when they load or reconnect.
-        let _ = self.announcements.try_send(Announcement::Joined(event));
+        let announcement = Announcement::Joined(event);
+        if let Err(TrySendError::Full(announcement)) = self.announcements.try_send(announcement) {
+            let announcements = self.announcements.clone();
+            task::spawn(async move { drop(announcements.send(announcement).await) });
+        }
     }
 }
 
@@ -152,16 +182,41 @@ pub(super) async fn run_announcements(
     fanout: Fanout,
     mut announcements: mpsc::Receiver<Announcement>,
 ) {
-    while let Some(announcement) = announcements.recv().await {
+    let mut failed = VecDeque::new();
+    loop {
+        let announcement = tokio::select! {
+            biased;
+            announcement = announcements.recv() => announcement,
+            () = sleep(ANNOUNCEMENT_RETRY_DELAY), if !failed.is_empty() => {
+                retry_announcements(&store, &fanout, &mut failed).await;
+                continue;
+            }
+        };
         match announcement {
-            Announcement::Joined(event) => {
+            Some(Announcement::Joined(event)) => {
                 if let Err(error) = announce(&store, &fanout, &event).await {
-                    // The pages see the room when they load or reconnect.
-                    tracing::warn!(%error, ?event, "a new room could not be announced");
+                    tracing::warn!(%error, ?event, "a new room could not be announced; retrying");
+                    failed.push_back(event);
+                    failed.truncate(MAX_FAILED_ANNOUNCEMENTS);
                 }
             }
-            Announcement::Flush(told) => drop(told.send(())),
+            Some(Announcement::Flush(told)) => drop(told.send(())),
+            None => return,
         }
+    }
+}
+
+/// Until one fails.
+async fn retry_announcements(
+    store: &Store,
+    fanout: &Fanout,
+    failed: &mut VecDeque<MembershipEvent>,
+) {
+    while let Some(event) = failed.front() {
+        if announce(store, fanout, event).await.is_err() {
+            return;
+        }
+        failed.pop_front();
     }
 }
 

@@ -23,6 +23,7 @@ use super::{
 use crate::model::{
     Epoch, MessageId, Millis, RoomId, Seq, UserId,
     message::Content,
+    room::ReadCursor,
     story::{Story, StoryDraft},
     stream::Cursor,
     user::Person,
@@ -150,8 +151,7 @@ impl EventLog {
         self.append(|reply| AppendRequest::Story(new, reply)).await
     }
 
-    /// Moves a read cursor forward, never past the head. Returns it with the number of others' later messages; none for
-    /// a non-member.
+    /// Moves a read cursor forward, never past the head. Returns none for a non-member.
     ///
     /// # Errors
     /// When the store fails.
@@ -160,7 +160,7 @@ impl EventLog {
         room: RoomId,
         user: UserId,
         seq: Seq,
-    ) -> Result<Option<(Seq, i64)>> {
+    ) -> Result<Option<ReadCursor>> {
         self.append(|reply| AppendRequest::ReadCursor {
             room,
             user,

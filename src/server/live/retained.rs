@@ -6,8 +6,8 @@ use crate::{
     protocol::ws::ServerFrame,
     server::bus::RemoteCommand,
 };
-use serde::{Deserialize, Serialize};
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 

@@ -73,7 +73,10 @@ impl State {
         };
         for room in &user.get().rooms {
             if let Entry::Occupied(mut subscribers) = self.rooms.entry(*room) {
-                subscribers.get_mut().connections.swap_remove(&connection.client);
+                subscribers
+                    .get_mut()
+                    .connections
+                    .swap_remove(&connection.client);
                 if subscribers.get().connections.is_empty() {
                     subscribers.swap_remove();
                 }

@@ -4,7 +4,7 @@
 //! clock and randomness are used.
 
 use crate::model::Millis;
-use rand::{Rng, RngCore, SeedableRng, rngs::StdRng};
+use rand::{RngCore, SeedableRng, rngs::StdRng};
 use std::{
     cell::RefCell,
     fmt,
@@ -135,18 +135,9 @@ impl Node {
         self.lock().phase == Phase::Crashed
     }
 
-    pub(crate) fn is_paused(&self) -> bool {
-        self.lock().phase == Phase::Paused
-    }
-
     /// Sets how far the wall clock is ahead, in milliseconds.
     pub(crate) fn set_clock_offset(&self, offset: Millis) {
         self.lock().clock_offset = offset;
-    }
-
-    /// A number below `bound`, from this process's randomness.
-    pub(crate) fn random_below(&self, bound: u64) -> u64 {
-        self.lock().random.random_range(0..bound)
     }
 
     fn true_time(&self) -> Millis {

@@ -78,10 +78,6 @@ impl Pipe {
         self.changed.notify_waiters();
     }
 
-    pub(crate) fn set_delay(&self, delay: Duration) {
-        self.lock().delay = delay;
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -142,7 +138,10 @@ impl PipeEnd {
             return Err(ErrorKind::BrokenPipe.into());
         }
         // In order, also if the delay has shrunk.
-        let at = direction.chunks.back().map_or(at, |(last, _)| at.max(*last));
+        let at = direction
+            .chunks
+            .back()
+            .map_or(at, |(last, _)| at.max(*last));
         let mut written = 0;
         for slice in slices {
             let count = slice.len().min(capacity - direction.bytes);

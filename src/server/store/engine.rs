@@ -62,7 +62,11 @@ pub(super) async fn open_embedded(config: &StoreConfig) -> Result<Store> {
     let read = options().max_connections(READ_CONNECTIONS).connect(&url);
     let read = read.await.map_err(in_words)?;
     let _ = first.close().await;
-    Ok(Store::from_pools(Engine::SQLite, Pool::new(read), Pool::new(write)))
+    Ok(Store::from_pools(
+        Engine::SQLite,
+        Pool::new(read),
+        Pool::new(write),
+    ))
 }
 
 /// Prepares the store on a single connection, so that errors show at once, and returns it.
@@ -93,7 +97,11 @@ pub(super) async fn open_postgres(url: &DatabaseUrl, config: &StoreConfig) -> Re
     };
     let write = connect(POSTGRES_WRITE_CONNECTIONS).await?;
     let read = connect(READ_CONNECTIONS * 2).await?;
-    Ok(Store::from_pools(Engine::PostgreSQL, Pool::new(read), Pool::new(write)))
+    Ok(Store::from_pools(
+        Engine::PostgreSQL,
+        Pool::new(read),
+        Pool::new(write),
+    ))
 }
 
 /// Opens a connection of its own, whose statements may take any time, and checks the database.

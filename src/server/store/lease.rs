@@ -131,10 +131,10 @@ impl Lease {
             is_claimed(self.engine)
         );
         let is_claimed: Option<(i64,)> = sqlx::query_as(AssertSqlSafe(select))
-        .bind(self.name)
-        .bind(self.number)
-        .fetch_optional(&mut self.connection)
-        .await?;
+            .bind(self.name)
+            .bind(self.number)
+            .fetch_optional(&mut self.connection)
+            .await?;
         Ok(match (is_claimed, connectivity) {
             (None, _) => Renewal::Lost,
             (Some((1,)), Connectivity::CutOff) => Renewal::Claimed,
@@ -160,9 +160,8 @@ impl Lease {
 
     /// Waits for writes of the former term that have begun.
     async fn begin_term(&mut self, holder: &str) -> Result<(), sqlx::Error> {
-        match self.engine {
-            Engine::PostgreSQL => drop((&mut self.connection).execute(LEASE_SESSION_SQL).await?),
-            Engine::SQLite => {}
+        if self.engine == Engine::PostgreSQL {
+            (&mut self.connection).execute(LEASE_SESSION_SQL).await?;
         }
         let (number,): (i64,) = sqlx::query_as(
             "INSERT INTO leases (name, term, holder) VALUES ($1, 1, $2)
@@ -245,9 +244,9 @@ impl Store {
             is_claimed(self.engine)
         );
         let row: Option<(i64,)> = sqlx::query_as(AssertSqlSafe(select))
-        .bind(lease)
-        .fetch_optional(&self.read_pool)
-        .await?;
+            .bind(lease)
+            .fetch_optional(&self.read_pool)
+            .await?;
         Ok(row == Some((1,)))
     }
 
@@ -258,9 +257,9 @@ impl Store {
             database_now(self.engine)
         );
         sqlx::query(AssertSqlSafe(update))
-        .bind(lease)
-        .execute(&self.write_pool)
-        .await?;
+            .bind(lease)
+            .execute(&self.write_pool)
+            .await?;
         Ok(())
     }
 

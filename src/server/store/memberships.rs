@@ -8,7 +8,11 @@ use super::{
     users::decode_person,
 };
 use crate::{
-    model::{Millis, RoomId, Seq, UserId, room::RoomKind, user::Person},
+    model::{
+        Millis, RoomId, Seq, UserId,
+        room::{ReadCursor, RoomKind},
+        user::Person,
+    },
     server::error::Result,
 };
 use sqlx::AssertSqlSafe;
@@ -155,7 +159,7 @@ impl Store {
         room: RoomId,
         user: UserId,
         seq: Seq,
-    ) -> Result<Option<(Seq, i64)>> {
+    ) -> Result<Option<ReadCursor>> {
         let sql = format!(
             "UPDATE memberships SET read_seq = CASE
                  WHEN read_seq >= $3 THEN read_seq
@@ -163,15 +167,15 @@ impl Store {
                    THEN (SELECT head FROM streams WHERE name = 'room:' || $1)
                  ELSE $3 END
              WHERE room_id = $1 AND user_id = $2
-             RETURNING read_seq, {}",
+             RETURNING read_seq, {}, (SELECT head FROM streams WHERE name = 'room:' || $1)",
             unread_count_sql("memberships")
         );
-        let row: Option<(i64, i64)> = sqlx::query_as(AssertSqlSafe(sql))
+        let row: Option<(i64, i64, i64)> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(room.to_string())
             .bind(user.to_string())
             .bind(seq)
             .fetch_optional(&mut **tx)
             .await?;
-        Ok(row)
+        Ok(row.map(|(seq, unread, head)| ReadCursor { seq, unread, head }))
     }
 }

@@ -44,7 +44,7 @@ pub use calls::CallRow;
 pub(crate) use connection::{
     Step,
     faults::Fault,
-    simulated::{Database, Reachability},
+    simulated::{Database, DatabaseNetwork, Reachability},
 };
 pub use database_url::DatabaseUrl;
 pub use epochs::StorePosition;
@@ -104,15 +104,10 @@ impl Store {
 
     /// A store in the simulation, as a node reaches it.
     #[cfg(test)]
-    pub(crate) fn simulated(
-        database: &Arc<Database>,
-        reachability: &tokio::sync::watch::Receiver<Reachability>,
-    ) -> Self {
+    pub(crate) fn simulated(database: &Arc<Database>, network: &DatabaseNetwork) -> Self {
         use connection::simulated::{Purpose, SimulatedPool};
         let pool = |purpose, connections| {
-            let reachability = reachability.clone();
-            let pool = SimulatedPool::new(database, purpose, connections, reachability);
-            Pool::simulated(pool)
+            Pool::simulated(SimulatedPool::new(database, purpose, connections, network))
         };
         let writers = if database.is_shared { 3 } else { 1 };
         let (read, write) = (pool(Purpose::Read, 3), pool(Purpose::Write, writers));

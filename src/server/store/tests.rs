@@ -217,7 +217,8 @@ async fn unread_messages_are_counted_as_far_as_anybody_wants_to_know() {
     let read = store
         .update_read_cursor(&mut tx, room, ada, newest - 3)
         .await;
-    assert_eq!(read.unwrap(), Some((newest - 3, 3)));
+    let read = read.unwrap().unwrap();
+    assert_eq!((read.seq, read.unread, read.head), (newest - 3, 3, newest));
     tx.commit().await.unwrap();
     assert_eq!(unread(ada).await, 3);
 }

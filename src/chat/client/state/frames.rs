@@ -3,6 +3,7 @@
 use super::{
     ChatState,
     effect::{Effect, Timer},
+    read_cursors::READ_CURSOR_RETRY_MS,
     resend::{Backoff, HoldReason, Wait},
     timelines::ResumeBackoff,
     typing::TYPING_TTL_MS,
@@ -52,9 +53,14 @@ impl ChatState {
                 self.rooms.upsert(room);
                 self.effects.push(Effect::RoomChanged(room.id));
             }
-            ServerFrame::Read { room, seq, unread } => {
+            ServerFrame::Read {
+                room,
+                seq,
+                unread,
+                head,
+            } => {
                 self.read_cursors.confirm(*room, *seq);
-                if self.rooms.set_read(*room, *seq, *unread) {
+                if self.rooms.set_read(*room, *seq, *unread, *head) {
                     self.effects.push(Effect::RoomChanged(*room));
                 }
             }
@@ -215,7 +221,7 @@ impl ChatState {
             .min(MAX_BATCH_MS)
     }
 
-    /// Only a refused resume matters here.
+    /// Only a resume and a read cursor that were refused for now matter here.
     fn on_error(&mut self, refusal: &Refusal, random: f64) {
         let is_temporary = matches!(
             refusal.code,
@@ -225,6 +231,11 @@ impl ChatState {
             return;
         }
         let retry_after_ms = refusal.retry_after_ms;
+        for room in self.read_cursors.defer_refused(refusal.room) {
+            let timer = Timer::ReadCursor(room);
+            let delay_ms = retry_after_ms.unwrap_or(READ_CURSOR_RETRY_MS);
+            self.effects.push(Effect::StartTimer { timer, delay_ms });
+        }
         let started = self
             .timelines
             .back_off(refusal.room, retry_after_ms, random);

@@ -197,6 +197,11 @@ impl ChatState {
         for message in &messages {
             self.acknowledge(message.id);
         }
+        if self.rooms.find(room.id).is_some() {
+            // The replay of a timeline that begins here leaves out the events that the page contains.
+            self.rooms.upsert(room);
+            self.effects.push(Effect::RoomChanged(room.id));
+        }
         let fetched = Timeline::new(room.epoch.clone(), room.head, messages, has_older);
         if self.timelines.open(room.id, fetched) {
             self.effects.push(Effect::TimelineChanged(room.id));

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 /// In milliseconds.
 pub(super) const READ_CURSOR_INTERVAL_MS: u32 = 1_000;
+/// In milliseconds, unless the server says when.
+pub(super) const READ_CURSOR_RETRY_MS: u32 = 5_000;
 
 #[derive(Debug, Default)]
 pub(super) struct ReadCursors {
@@ -33,14 +35,27 @@ impl ReadCursors {
         Some(seq)
     }
 
+    /// The server could not store them; `room` is none if it did not say which. Returns the rooms whose interval starts
+    /// again, at whose end they are sent again.
+    pub(super) fn defer_refused(&mut self, room: Option<RoomId>) -> Vec<RoomId> {
+        let refused = self.unconfirmed.iter();
+        let refused = refused.filter(|(of, _)| room.is_none_or(|room| room == **of));
+        let refused: Vec<_> = refused.map(|(room, seq)| (*room, *seq)).collect();
+        for (room, seq) in &refused {
+            self.intervals.insert(*room, Some(*seq));
+        }
+        refused.into_iter().map(|(room, _)| room).collect()
+    }
+
     pub(super) fn confirm(&mut self, room: RoomId, seq: Seq) {
         if self.unconfirmed.get(&room).is_some_and(|sent| *sent <= seq) {
             self.unconfirmed.remove(&room);
         }
     }
 
-    /// Removes them.
+    /// A new connection: ends all intervals, and returns the cursors that the server may lack.
     pub(super) fn take_unconfirmed(&mut self) -> BTreeMap<RoomId, Seq> {
+        self.intervals.clear();
         std::mem::take(&mut self.unconfirmed)
     }
 }

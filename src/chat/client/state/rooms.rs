@@ -1,72 +1,143 @@
 //! The current user's rooms and their unread counts.
 
-use crate::model::{RoomId, Seq, message::Message, room::RoomSummary};
+use crate::model::{RoomId, Seq, limits::MAX_UNREAD_COUNT, message::Message, room::RoomSummary};
+use std::collections::{BTreeSet, HashMap};
 
 /// In list order.
 #[derive(Debug, Default)]
-pub(super) struct RoomList(Vec<RoomSummary>);
+pub(super) struct RoomList {
+    rooms: Vec<RoomSummary>,
+    counts: HashMap<RoomId, UnreadCount>,
+}
+
+/// What a room's unread count is made of: the server's count and the events arrive in any order.
+#[derive(Debug)]
+struct UnreadCount {
+    /// The server's count includes messages up to here.
+    counted_to: Seq,
+    /// Messages of others that were received, as many as can matter.
+    received: BTreeSet<Seq>,
+}
+
+impl UnreadCount {
+    fn new(counted_to: Seq) -> Self {
+        Self {
+            counted_to,
+            received: BTreeSet::new(),
+        }
+    }
+
+    fn add(&mut self, seq: Seq) {
+        self.received.insert(seq);
+        let enough = usize::try_from(MAX_UNREAD_COUNT).unwrap_or(usize::MAX);
+        while self.received.len() > enough {
+            self.received.pop_first();
+        }
+    }
+
+    /// Takes over the server's count up to `counted_to`; adds what was received after it.
+    fn set(&mut self, unread: i64, read_seq: Seq, counted_to: Seq) -> i64 {
+        self.counted_to = counted_to;
+        let later = self.received.range(read_seq.max(counted_to) + 1..);
+        unread + i64::try_from(later.count()).unwrap_or(i64::MAX)
+    }
+}
 
 impl RoomList {
     pub(super) fn as_slice(&self) -> &[RoomSummary] {
-        &self.0
+        &self.rooms
     }
 
     pub(super) fn find(&self, room: RoomId) -> Option<&RoomSummary> {
-        self.0.iter().find(|known| known.id == room)
+        self.rooms.iter().find(|known| known.id == room)
     }
 
-    fn find_mut(&mut self, room: RoomId) -> Option<&mut RoomSummary> {
-        self.0.iter_mut().find(|known| known.id == room)
+    fn find_mut(&mut self, room: RoomId) -> Option<(&mut RoomSummary, &mut UnreadCount)> {
+        let known = self.rooms.iter_mut().find(|known| known.id == room)?;
+        let count = self.counts.entry(room);
+        let count = count.or_insert_with(|| UnreadCount::new(known.head));
+        Some((known, count))
     }
 
     pub(super) fn replace_all(&mut self, rooms: &[RoomSummary]) {
-        rooms.clone_into(&mut self.0);
+        rooms.clone_into(&mut self.rooms);
+        self.counts.clear();
     }
 
     /// Skips known rooms. Returns whether there was another.
     pub(super) fn add_unknown(&mut self, rooms: &[RoomSummary]) -> bool {
-        let before = self.0.len();
+        let before = self.rooms.len();
         for room in rooms {
             if self.find(room.id).is_none() {
-                self.0.push(room.clone());
+                self.rooms.push(room.clone());
             }
         }
-        self.0.len() > before
+        self.rooms.len() > before
     }
 
+    /// Events that the summary does not include may have been received before it.
     pub(super) fn upsert(&mut self, room: &RoomSummary) {
-        match self.find_mut(room.id) {
-            Some(known) => known.clone_from(room),
-            None => self.0.push(room.clone()),
+        let known = self.find_mut(room.id);
+        let Some((known, count)) = known.filter(|(known, _)| known.epoch == room.epoch) else {
+            self.rooms.retain(|known| known.id != room.id);
+            self.rooms.push(room.clone());
+            self.counts.remove(&room.id);
+            return;
+        };
+        let (head, read_seq, unread) = (known.head, known.read_seq, known.unread);
+        known.clone_from(room);
+        known.head = room.head.max(head);
+        if room.read_seq < read_seq {
+            (known.read_seq, known.unread) = (read_seq, unread);
+        } else {
+            known.unread = count.set(room.unread, room.read_seq, room.head);
         }
     }
 
     /// Counts a message once, however often it is received. Returns whether the room changed.
     pub(super) fn count_message(&mut self, room: RoomId, message: &Message, is_mine: bool) -> bool {
-        let known = self.find_mut(room);
-        let Some(known) = known.filter(|known| message.seq > known.head) else {
+        let Some((known, count)) = self.find_mut(room) else {
             return false;
         };
+        let is_unread = !is_mine && message.content.counts_as_unread();
+        if is_unread {
+            count.add(message.seq);
+        }
+        if message.seq <= known.head {
+            return false;
+        }
         known.head = message.seq;
-        known.unread += i64::from(!is_mine && message.content.counts_as_unread());
+        known.unread += i64::from(is_unread && message.seq > count.counted_to);
         true
     }
 
-    /// As the server counts. Returns whether the room is known.
-    pub(super) fn set_read(&mut self, room: RoomId, seq: Seq, unread: i64) -> bool {
+    /// As the server has counted up to `head`. A read cursor never moves back. Returns whether the room changed.
+    pub(super) fn set_read(
+        &mut self,
+        room: RoomId,
+        seq: Seq,
+        unread: i64,
+        head: Option<Seq>,
+    ) -> bool {
         let known = self.find_mut(room);
-        let changed = known.map(|known| {
-            known.read_seq = seq;
-            known.unread = unread;
-        });
-        changed.is_some()
+        let Some((known, count)) = known.filter(|(known, _)| seq >= known.read_seq) else {
+            return false;
+        };
+        known.read_seq = seq;
+        known.unread = count.set(unread, seq, head.unwrap_or(known.head));
+        true
     }
 
     /// Returns whether anything was unread.
     pub(super) fn mark_read(&mut self, room: RoomId, seq: Seq) -> bool {
-        let is_unread = self
-            .find(room)
-            .is_some_and(|known| known.read_seq < seq || known.unread > 0);
-        is_unread && self.set_read(room, seq, 0)
+        let Some((known, count)) = self.find_mut(room) else {
+            return false;
+        };
+        let is_unread = known.read_seq < seq || known.unread > 0;
+        if is_unread {
+            known.read_seq = known.read_seq.max(seq);
+            known.unread = count.set(0, seq, count.counted_to);
+        }
+        is_unread
     }
 }

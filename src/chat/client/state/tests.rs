@@ -5,11 +5,12 @@ mod order;
 
 use super::{Effect, Timer};
 use crate::{
-    model::{Seq, outbox::Delivery, timeline::Timeline},
+    model::{Seq, outbox::Delivery, room::RoomSummary, timeline::Timeline},
     protocol::ws::{ClientFrame, ErrorCode, Refusal, ServerFrame},
 };
 use fixture::{
-    Page, event, id, message, mine, person, refused, resumed, room, sent, summary, welcome,
+    Page, event, id, message, mine, person, refused, resumed, room, sent, summary, summary_at,
+    welcome,
 };
 
 #[test]
@@ -241,7 +242,7 @@ fn unread_messages_of_others_are_counted_once() {
         fixture::read(room(1), 2, 0),
         event(message(6, room(1), 4)),
         ServerFrame::Room {
-            room: summary(room(1)),
+            room: summary_at(room(1), 4, 4),
         },
     ] {
         page.receive(&frame);
@@ -264,6 +265,102 @@ fn unread_messages_of_others_are_counted_once() {
     page.receive(&welcome([room(2)].map(summary)));
     assert!(page.state.room(room(1)).is_none());
     assert_eq!(page.unread(room(2)), 0);
+}
+
+#[test]
+fn the_count_of_the_server_and_the_events_may_arrive_in_any_order() {
+    let read_of_head = |seq, unread, head| ServerFrame::Read {
+        room: room(1),
+        seq,
+        unread,
+        head: Some(head),
+    };
+    let of_others = |seq: Seq| event(message(seq.unsigned_abs().into(), room(1), seq));
+    let summary_of_head = |head, read_seq, unread| ServerFrame::Room {
+        room: RoomSummary {
+            unread,
+            ..summary_at(room(1), head, read_seq)
+        },
+    };
+    let cases = [
+        (
+            "counted before the event",
+            vec![read_of_head(1, 2, 3), of_others(2), of_others(3)],
+            (3, 1, 2),
+        ),
+        (
+            "counted after the event",
+            vec![of_others(1), of_others(2), read_of_head(1, 0, 1)],
+            (2, 1, 1),
+        ),
+        (
+            "an earlier count comes last",
+            vec![read_of_head(2, 1, 3), read_of_head(2, 0, 2), of_others(3)],
+            (3, 2, 1),
+        ),
+        (
+            "an earlier cursor comes last",
+            vec![read_of_head(2, 0, 2), read_of_head(1, 1, 2)],
+            (0, 2, 0),
+        ),
+        (
+            "a summary after later events",
+            vec![of_others(1), of_others(2), summary_of_head(1, 0, 1)],
+            (2, 0, 2),
+        ),
+        (
+            "a summary before its events",
+            vec![summary_of_head(2, 0, 2), of_others(1), of_others(2)],
+            (2, 0, 2),
+        ),
+        (
+            "an event that an earlier count lacks",
+            vec![
+                summary_of_head(2, 0, 2),
+                of_others(2),
+                read_of_head(1, 0, 1),
+            ],
+            (2, 1, 1),
+        ),
+    ];
+    for (case, frames, shown) in cases {
+        let mut page = Page::welcomed([room(1)]);
+        for frame in &frames {
+            page.receive(frame);
+        }
+        let known = page.state.room(room(1)).unwrap();
+        assert_eq!((known.head, known.read_seq, known.unread), shown, "{case}");
+    }
+}
+
+#[test]
+fn a_fetched_page_brings_the_summary_up_to_its_messages() {
+    let mut page = Page::welcomed([room(1)]);
+    let fetched = summary_at(room(1), 3, 3);
+    page.state.open_page(&fetched, Vec::new(), false);
+    let known = page.state.room(room(1)).unwrap();
+    assert_eq!((known.head, known.read_seq), (3, 3));
+}
+
+#[test]
+fn a_read_cursor_that_was_refused_for_now_is_sent_again() {
+    let mut page = Page::welcomed([room(1)]);
+    page.receive(&event(message(1, room(1), 1)));
+    page.state.mark_read(room(1), 1);
+    page.state.on_timer(Timer::ReadCursor(room(1)));
+    let mut refusal = Refusal::new(ErrorCode::Unavailable, "Try later.");
+    refusal.room = Some(room(1));
+    let effects = page.state.on_frame(&ServerFrame::Error(refusal), 0.0);
+    let timer = Timer::ReadCursor(room(1));
+    let starts = |effect: &Effect| matches!(effect, Effect::StartTimer { timer: started, .. } if *started == timer);
+    assert!(effects.iter().any(starts), "{effects:?}");
+    let read = ClientFrame::Read {
+        room: room(1),
+        seq: 1,
+    };
+    assert!(page.state.on_timer(timer).contains(&Effect::Send(read)));
+    page.receive(&fixture::read(room(1), 1, 0));
+    assert!(page.state.on_timer(timer).is_empty());
 }
 
 #[test]
@@ -325,6 +422,24 @@ fn a_read_cursor_that_the_server_did_not_receive_is_sent_on_welcome() {
         let case = (confirmed, head, read_seq);
         assert_eq!(page.receive(&rooms(head, read_seq)), expected, "{case:?}");
     }
+}
+
+#[test]
+fn a_read_cursor_that_was_due_without_a_connection_is_sent_on_welcome_at_once() {
+    let mut page = Page::welcomed([room(1)]);
+    for seq in [1, 2_i64] {
+        page.receive(&event(message(seq.unsigned_abs().into(), room(1), seq)));
+        page.mark_read(room(1), seq);
+    }
+    // Dropped: the connection is lost.
+    assert_eq!(page.fire_timers().len(), 1);
+    page.state.on_open();
+    let read = ClientFrame::Read {
+        room: room(1),
+        seq: 2,
+    };
+    let rooms = [fixture::summary_at(room(1), 2, 1)];
+    assert_eq!(page.receive(&welcome(rooms)), [read]);
 }
 
 #[test]

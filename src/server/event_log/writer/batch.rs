@@ -5,6 +5,7 @@ use crate::{
     model::{
         MessageId, Millis, Seq, StoryId,
         message::{Content, Message, RoomEvent},
+        room::ReadCursor,
         story::Story,
     },
     protocol::{failure::Failure, sse},
@@ -23,7 +24,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 pub(super) enum AppendOutcome {
     Message(PostedMessage),
     Story(Box<Story>),
-    ReadCursor(Option<(Seq, i64)>),
+    ReadCursor(Option<ReadCursor>),
     /// Another node has locked the stream; nothing was written.
     Locked,
     /// The entry breaks a rule; the others are committed.

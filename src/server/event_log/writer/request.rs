@@ -2,7 +2,7 @@
 
 use super::batch::AppendOutcome;
 use crate::{
-    model::{RoomId, Seq, UserId, story::Story},
+    model::{RoomId, Seq, UserId, room::ReadCursor, story::Story},
     server::{
         error::{Error, Result},
         event_log::{NewMessage, NewStory},
@@ -23,7 +23,7 @@ pub(in crate::server::event_log) enum AppendRequest {
         user: UserId,
         seq: Seq,
         /// Receives the cursor and the number of messages after it.
-        reply: ReplySender<Option<(Seq, i64)>>,
+        reply: ReplySender<Option<ReadCursor>>,
     },
 }
 

@@ -374,7 +374,8 @@ async fn a_read_cursor_counts_the_messages_of_its_own_batch() {
         AppendRequest::Message(fixture.message(id()), message_reply),
     ];
     writer.append(&mut batch).await;
-    assert_eq!(cursor.await.unwrap().unwrap(), Some((0, 1)));
+    let cursor = cursor.await.unwrap().unwrap().unwrap();
+    assert_eq!((cursor.seq, cursor.unread), (0, 1));
 }
 
 #[tokio::test]

@@ -59,9 +59,9 @@ impl Faults {
         self.lock().statement_timeout
     }
 
-    /// Forgets faults that have not happened.
-    pub(crate) fn clear(&self) {
-        self.lock().next.clear();
+    /// Forgets the faults that have not happened. Returns their number.
+    pub(crate) fn clear(&self) -> usize {
+        std::mem::take(&mut self.lock().next).len()
     }
 
     /// Whether all injected faults have happened.

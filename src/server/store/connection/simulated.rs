@@ -28,7 +28,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep, sleep_until, timeout},
 };
 
@@ -41,13 +41,40 @@ const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(4);
 const LATE_COMMIT_DELAY: Duration = Duration::from_secs(9);
 
 /// How a node reaches the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Reachability {
+    #[default]
     Reachable,
     /// Statements wait until it is reachable again.
     BlackHole,
     /// Statements and connections fail at once.
     Refused,
+}
+
+/// The network between a node and the database. Not a `watch` channel, which wakes its receivers in random order.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DatabaseNetwork(Arc<(Mutex<Reachability>, Notify)>);
+
+impl DatabaseNetwork {
+    pub(crate) fn set(&self, reachability: Reachability) {
+        let (current, changed) = &*self.0;
+        *lock(current) = reachability;
+        changed.notify_waiters();
+    }
+
+    /// Waits until the database is reachable, or fails if that is refused.
+    async fn reach(&self) -> Result<(), sqlx::Error> {
+        let (current, changed) = &*self.0;
+        loop {
+            let notified = changed.notified();
+            let reachability = *lock(current);
+            match reachability {
+                Reachability::Reachable => return Ok(()),
+                Reachability::Refused => return Err(lost_connection()),
+                Reachability::BlackHole => notified.await,
+            }
+        }
+    }
 }
 
 pub(crate) struct Database {
@@ -121,7 +148,7 @@ pub(crate) struct SimulatedPool {
     purpose: Purpose,
     places: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<Arc<Mutex<Session>>>>>,
-    reachability: watch::Receiver<Reachability>,
+    network: DatabaseNetwork,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +166,8 @@ struct Session {
     last_used_at: Instant,
     /// A statement runs or waits.
     is_busy: bool,
+    /// Holds an advisory lock, and writes.
+    is_lease: bool,
     database: Weak<Database>,
 }
 
@@ -153,14 +182,14 @@ impl SimulatedPool {
         database: &Arc<Database>,
         purpose: Purpose,
         connections: usize,
-        reachability: watch::Receiver<Reachability>,
+        network: &DatabaseNetwork,
     ) -> Self {
         Self {
             database: database.clone(),
             purpose,
             places: Arc::new(Semaphore::new(connections)),
             idle: Arc::default(),
-            reachability,
+            network: network.clone(),
         }
     }
 
@@ -184,7 +213,7 @@ impl SimulatedPool {
     }
 
     async fn open_session(&self) -> Result<Arc<Mutex<Session>>, sqlx::Error> {
-        self.reach().await?;
+        self.network.reach().await?;
         sleep(self.database.draw_delay()).await;
         let connection = self.database.connect();
         let mut state = self.database.lock();
@@ -195,18 +224,9 @@ impl SimulatedPool {
             write_guard: None,
             last_used_at: Instant::now(),
             is_busy: false,
+            is_lease: false,
             database: Arc::downgrade(&self.database),
         })))
-    }
-
-    /// Waits until the database is reachable, or fails if that is refused.
-    async fn reach(&self) -> Result<(), sqlx::Error> {
-        let mut reachability = self.reachability.clone();
-        let known = reachability.wait_for(|now| *now != Reachability::BlackHole);
-        match known.await.map(|now| *now) {
-            Ok(Reachability::Reachable) => Ok(()),
-            Ok(Reachability::Refused | Reachability::BlackHole) | Err(_) => Err(lost_connection()),
-        }
     }
 
     pub(super) fn close(&self) {
@@ -247,7 +267,7 @@ impl SimulatedConnection {
         faults: &Faults,
     ) -> Result<Vec<Row>, sqlx::Error> {
         let database = &self.pool.database;
-        self.pool.reach().await?;
+        self.pool.network.reach().await?;
         sleep(database.draw_delay()).await;
         let fault = faults.take(step);
         match fault {
@@ -255,7 +275,7 @@ impl SimulatedConnection {
             Some(Fault::Hangs) => future::pending().await,
             Some(Fault::CommitsLate) => {
                 self.commit_late();
-                future::pending().await
+                future::pending::<()>().await;
             }
             Some(Fault::LosesAnswer | Fault::HangsAfter) | None => {}
         }
@@ -279,7 +299,7 @@ impl SimulatedConnection {
         }
         sleep(database.draw_delay()).await;
         // The answer needs the way back.
-        self.pool.reach().await?;
+        self.pool.network.reach().await?;
         match fault {
             Some(Fault::LosesAnswer) => Err(lost_connection()),
             Some(Fault::HangsAfter) => future::pending().await,
@@ -292,8 +312,11 @@ impl SimulatedConnection {
         &self,
         step: Step,
     ) -> Result<Option<OwnedMutexGuard<()>>, sqlx::Error> {
-        let may_write = lock(&self.session).write_guard.is_some();
-        if self.pool.purpose == Purpose::Read || may_write {
+        let (has_guard, is_lease) = {
+            let session = lock(&self.session);
+            (session.write_guard.is_some(), session.is_lease)
+        };
+        if has_guard || self.pool.purpose == Purpose::Read && !is_lease {
             return Ok(None);
         }
         if matches!(step, Step::Commit | Step::Rollback) {
@@ -336,16 +359,19 @@ impl SimulatedConnection {
             *state.locks.entry(key).or_insert(number) == number
         };
         if is_free {
-            lock(&self.session).last_used_at = Instant::now();
+            {
+                let mut session = lock(&self.session);
+                session.last_used_at = Instant::now();
+                session.is_lease = true;
+            }
             self.end_if_idle(expiry);
         }
         is_free
     }
 
-    /// Ends the session once it has been idle for that long; in a transaction only, if that is what it began.
+    /// Ends the session once it has been idle for that long in a transaction, or with an advisory lock.
     fn end_if_idle(&self, longest: Duration) {
         let session = Arc::downgrade(&self.session);
-        let is_lease = longest != IDLE_IN_TRANSACTION_TIMEOUT;
         tokio::spawn(async move {
             loop {
                 let Some(at) = session.upgrade().map(|session| {
@@ -359,7 +385,9 @@ impl SimulatedConnection {
                     return;
                 };
                 let mut session = lock(&session);
-                if session.connection.is_none() || !(is_lease || session.write_guard.is_some()) {
+                if session.connection.is_none()
+                    || !(session.is_lease || session.write_guard.is_some())
+                {
                     return;
                 }
                 if session.is_busy {
@@ -422,7 +450,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// SQLITE_BUSY.
+/// `SQLITE_BUSY`.
 #[derive(Debug)]
 struct Locked;
 
@@ -435,7 +463,7 @@ impl fmt::Display for Locked {
 impl error::Error for Locked {}
 
 impl DatabaseError for Locked {
-    fn message(&self) -> &str {
+    fn message(&self) -> &'static str {
         "database is locked"
     }
 

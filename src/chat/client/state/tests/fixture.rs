@@ -230,7 +230,12 @@ pub(super) fn resumed(room: RoomId, recovered: bool) -> ServerFrame {
 }
 
 pub(super) fn read(room: RoomId, seq: Seq, unread: i64) -> ServerFrame {
-    ServerFrame::Read { room, seq, unread }
+    ServerFrame::Read {
+        room,
+        seq,
+        unread,
+        head: None,
+    }
 }
 
 pub(super) fn send(n: u128, room: RoomId) -> ClientFrame {

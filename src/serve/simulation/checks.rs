@@ -1,0 +1,317 @@
+//! What must hold at the end of a simulation, once everything is quiet.
+
+use super::{history::History, page::Page, reader::Reader, world::World};
+use crate::{
+    model::{
+        CallId, MessageId, RoomId, Seq, StoryId, UserId,
+        call::{Outcome, State},
+        limits::MAX_UNREAD_COUNT,
+        message::{Content, Message, RoomEvent},
+        room::RoomSummary,
+        story::Story,
+        user::Presence,
+    },
+    server::{
+        AppState, Result,
+        store::{EventRow, Stream},
+    },
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// More than a simulation makes.
+const ALL_EVENTS: i64 = 1_000_000;
+
+/// Something that is not done yet; none when all is quiet.
+pub(super) fn find_unfinished(
+    world: &World,
+    pages: &[Page],
+    readers: &[Reader],
+    history: &History,
+) -> Option<String> {
+    for node in 0..world.node_count() {
+        if world.systems(node).is_none() {
+            return Some(format!("node {node} has not started"));
+        }
+    }
+    if let Some(number) = history.records().stories.iter().position(Option::is_none) {
+        return Some(format!("story {number} has no answer"));
+    }
+    if let Some(reader) = readers.iter().find(|reader| !reader.known().is_connected) {
+        return Some(format!("reader {} is not connected", reader.index));
+    }
+    pages.iter().find_map(|page| {
+        let shown = page.shown();
+        let waiting = shown.chat.outbox().to_send().count();
+        let what = if !shown.is_connected {
+            "is not connected".to_owned()
+        } else if waiting > 0 {
+            format!("has {waiting} messages without an answer")
+        } else if shown.caller.is_busy() {
+            format!("is in a call: {:?}", shown.caller)
+        } else if let Some(room) = shown.fetching.first() {
+            format!("still fetches the room {room}")
+        } else {
+            return None;
+        };
+        Some(format!("page {} {what}", page.index))
+    })
+}
+
+/// What is stored.
+struct Stored {
+    rooms: BTreeMap<RoomId, Vec<Message>>,
+    summaries: BTreeMap<UserId, Vec<RoomSummary>>,
+    stories: BTreeMap<Seq, StoryId>,
+    calls: BTreeMap<CallId, State>,
+    streams: Vec<(Stream, Seq, Vec<EventRow>)>,
+}
+
+/// Compares the pages and the nodes with the store. Returns what does not hold.
+pub(super) async fn check(
+    world: &World,
+    pages: &[Page],
+    readers: &[Reader],
+    history: &History,
+) -> Vec<String> {
+    let users: BTreeSet<UserId> = pages.iter().map(|page| page.visitor.person.id).collect();
+    let loaded = world.request(0, |systems| async move { load(&systems.app, &users).await });
+    let stored = match loaded.await {
+        Some(Ok(stored)) => stored,
+        Some(Err(error)) => return vec![format!("the store cannot be read: {error}")],
+        None => return vec!["node 0 does not answer".to_owned()],
+    };
+    let mut found = Vec::new();
+    check_streams(&stored, &mut found);
+    check_messages(&stored, history, &mut found);
+    for page in pages {
+        check_page(page, pages, &stored, &mut found);
+    }
+    check_news(&stored, readers, history, &mut found);
+    check_calls(&stored, history, &mut found);
+    check_nodes(world, pages, &mut found);
+    found
+}
+
+async fn load(app: &AppState, users: &BTreeSet<UserId>) -> Result<Stored> {
+    let mut stored = Stored {
+        rooms: BTreeMap::new(),
+        summaries: BTreeMap::new(),
+        stories: BTreeMap::new(),
+        calls: BTreeMap::new(),
+        streams: Vec::new(),
+    };
+    for call in app.store.list_open_calls().await? {
+        stored.calls.insert(call.id, call.state);
+    }
+    let mut streams = BTreeSet::from([Stream::News, Stream::Memberships]);
+    for user in users {
+        let rooms = app.store.list_rooms(*user).await?;
+        for call in app.store.list_ended_calls(*user, ALL_EVENTS).await? {
+            stored.calls.insert(call.id, call.state);
+        }
+        streams.extend(rooms.iter().map(|room| Stream::Room(room.id)));
+        stored.summaries.insert(*user, rooms);
+    }
+    for stream in streams {
+        let head = app.store.find_stream(stream).await?.head;
+        let events = app.store.list_events(stream, 0, ALL_EVENTS).await?;
+        if let Stream::Room(room) = stream {
+            let messages = events.iter().map(|event| {
+                let RoomEvent::Message { message } = serde_json::from_str(&event.payload)?;
+                Ok(message)
+            });
+            let messages: serde_json::Result<Vec<_>> = messages.collect();
+            stored.rooms.insert(room, messages?);
+        }
+        if stream == Stream::News {
+            for event in &events {
+                let story: Story = serde_json::from_str(&event.payload)?;
+                stored.stories.insert(story.seq, story.id);
+            }
+        }
+        stored.streams.push((stream, head, events));
+    }
+    Ok(stored)
+}
+
+/// Sequences are 1 to the head, without a hole.
+fn check_streams(stored: &Stored, found: &mut Vec<String>) {
+    for (stream, head, events) in &stored.streams {
+        let seqs = events.iter().map(|event| event.seq);
+        if !seqs.eq(1..=*head) {
+            found.push(format!("{stream} has not the events 1 to {head}"));
+        }
+    }
+}
+
+/// What was acknowledged is stored once, as acknowledged. What was refused for good is not.
+fn check_messages(stored: &Stored, history: &History, found: &mut Vec<String>) {
+    let mut by_id: BTreeMap<MessageId, Vec<&Message>> = BTreeMap::new();
+    let written = stored.rooms.values().flatten();
+    for message in written.filter(|message| !message.content.is_system_message()) {
+        by_id.entry(message.id).or_default().push(message);
+    }
+    let records = history.records();
+    for (id, written) in &records.messages {
+        let stored = by_id.get(id).map_or(&[][..], Vec::as_slice);
+        let is_right = |message: &Message| {
+            let is_same_text =
+                matches!(&message.content, Content::Text { text } if *text == written.text);
+            let is_same_seq = written.acknowledged.is_none_or(|seq| seq == message.seq);
+            message.room == written.room && is_same_text && is_same_seq
+        };
+        let is_right = match stored {
+            [] => written.acknowledged.is_none(),
+            [message] => is_right(message) && !written.is_refused,
+            _ => false,
+        };
+        if !is_right {
+            found.push(format!("{written:?} is stored as {stored:?}"));
+        }
+        if stored.is_empty() && written.is_sent && !written.is_refused {
+            found.push(format!("{written:?} is lost"));
+        }
+    }
+    for id in by_id.keys() {
+        if !records.messages.contains_key(id) {
+            found.push(format!("{id} is stored, and nobody wrote it"));
+        }
+    }
+}
+
+/// Every call has ended, with one outcome: stored, posted once in its room, and shown by every page.
+fn check_calls(stored: &Stored, history: &History, found: &mut Vec<String>) {
+    let mut posted: BTreeMap<CallId, Vec<Outcome>> = BTreeMap::new();
+    for message in stored.rooms.values().flatten() {
+        if let Content::Call { call, outcome, .. } = message.content {
+            posted.entry(call).or_default().push(outcome);
+        }
+    }
+    for (call, state) in &stored.calls {
+        let posted = posted.remove(call).unwrap_or_default();
+        let is_right = match state {
+            State::Ended { outcome } => posted == [*outcome],
+            _ => false,
+        };
+        if !is_right {
+            found.push(format!(
+                "the call {call} is {state:?}, and posted {posted:?}"
+            ));
+        }
+    }
+    if !posted.is_empty() {
+        found.push(format!("posted, and not stored: {posted:?}"));
+    }
+    for ((page, call), outcome) in &history.records().outcomes {
+        // The other pages of who answered.
+        let is_right = *outcome == Outcome::AnsweredElsewhere
+            || stored.calls.get(call) == Some(&State::Ended { outcome: *outcome });
+        if !is_right {
+            let state = stored.calls.get(call);
+            found.push(format!(
+                "page {page} was told {outcome:?} of {call}, which is {state:?}"
+            ));
+        }
+    }
+}
+
+/// Every story is stored once and known to every reader.
+fn check_news(stored: &Stored, readers: &[Reader], history: &History, found: &mut Vec<String>) {
+    let published = history.records().stories.clone();
+    let published: BTreeMap<Seq, StoryId> = published
+        .into_iter()
+        .flatten()
+        .map(|(id, seq)| (seq, id))
+        .collect();
+    if published != stored.stories {
+        found.push(format!(
+            "published are {published:?}, and stored {:?}",
+            stored.stories
+        ));
+    }
+    for reader in readers {
+        let known = reader.known();
+        if known.stories != stored.stories {
+            let known: Vec<_> = known.stories.keys().collect();
+            found.push(format!(
+                "reader {} knows the stories {known:?} of {}",
+                reader.index,
+                stored.stories.len()
+            ));
+        }
+    }
+}
+
+fn check_page(page: &Page, pages: &[Page], stored: &Stored, found: &mut Vec<String>) {
+    let mut fail = |what: String| found.push(format!("page {}: {what}", page.index));
+    let shown = page.shown();
+    let rooms = &stored.summaries[&page.visitor.person.id];
+    let ids =
+        |rooms: &[RoomSummary]| -> BTreeSet<RoomId> { rooms.iter().map(|room| room.id).collect() };
+    if ids(shown.chat.rooms()) != ids(rooms) {
+        let (known, all) = (shown.chat.rooms().len(), rooms.len());
+        fail(format!("it shows {known} of {all} rooms"));
+    }
+    for room in rooms {
+        let Some(known) = shown.chat.room(room.id) else {
+            continue;
+        };
+        let summary = |room: &RoomSummary| {
+            let unread = room.unread.min(MAX_UNREAD_COUNT);
+            (room.head, room.read_seq, unread, room.epoch.clone())
+        };
+        if summary(known) != summary(room) {
+            fail(format!(
+                "it shows (head, read, unread) {:?} of {}, and stored is {:?}",
+                summary(known),
+                room.id,
+                summary(room)
+            ));
+        }
+        let Some(timeline) = shown.chat.timeline(room.id) else {
+            continue;
+        };
+        let all = &stored.rooms[&room.id];
+        let messages = timeline.messages();
+        let is_complete = timeline.has_older || messages.len() == all.len();
+        if !all.ends_with(messages) || !is_complete || timeline.cursor().seq != room.head {
+            fail(format!(
+                "it shows up to {:?} of the messages up to {} of {}",
+                timeline.cursor(),
+                room.head,
+                room.id
+            ));
+        }
+    }
+    let people: BTreeMap<_, _> = pages
+        .iter()
+        .map(|page| (page.visitor.person.id, Presence::Online))
+        .collect();
+    if shown.people != people {
+        fail(format!(
+            "it shows {:?}, and present are {people:?}",
+            shown.people
+        ));
+    }
+}
+
+/// Every node knows the connections of all pages, and no others.
+fn check_nodes(world: &World, pages: &[Page], found: &mut Vec<String>) {
+    for node in 0..world.node_count() {
+        let Some(systems) = world.systems(node) else {
+            continue;
+        };
+        let connections = systems.app.connections.connections();
+        if connections.len() != pages.len() {
+            found.push(format!(
+                "node {node} knows {} connections of {} pages",
+                connections.len(),
+                pages.len()
+            ));
+        }
+        let queued: usize = connections.iter().map(|one| one.queued_bytes()).sum();
+        if queued > 0 {
+            found.push(format!("node {node} has {queued} bytes that nobody reads"));
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What pages were told in a simulation, and what they may not be told.
+
+use crate::{
+    model::{
+        CallId, MessageId, RoomId, Seq, StoryId,
+        call::{Outcome, State},
+        message::MessageText,
+        story::Story,
+    },
+    protocol::ws::{RoomCursor, ServerFrame},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+#[derive(Debug, Default)]
+pub(super) struct History(Mutex<Records>);
+
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    pub(super) messages: BTreeMap<MessageId, MessageRecord>,
+    /// By number: where it was published, once that is known.
+    pub(super) stories: Vec<Option<(StoryId, Seq)>>,
+    /// By page and room: the cursor that was sent last, and the replay that follows it.
+    replays: BTreeMap<(usize, RoomId), Replay>,
+    /// By page: how its calls ended.
+    pub(super) outcomes: BTreeMap<(usize, CallId), Outcome>,
+    pub(super) violations: Vec<String>,
+    /// Every frame, as one number: equal runs have equal ones.
+    pub(super) digest: u64,
+    pub(super) frame_count: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct MessageRecord {
+    pub(super) room: RoomId,
+    pub(super) text: MessageText,
+    /// Whether it was ever sent to a server.
+    pub(super) is_sent: bool,
+    pub(super) acknowledged: Option<Seq>,
+    pub(super) is_refused: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Replay {
+    next: Seq,
+    /// None before `resumed`.
+    head: Option<Seq>,
+}
+
+impl History {
+    pub(super) fn records(&self) -> MutexGuard<'_, Records> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records a violation of what must hold.
+    pub(super) fn fail(&self, what: String) {
+        self.records().violations.push(what);
+    }
+
+    /// Somebody publishes a story. Returns its number.
+    pub(super) fn begin_story(&self) -> usize {
+        let mut records = self.records();
+        records.stories.push(None);
+        records.stories.len() - 1
+    }
+
+    pub(super) fn record_published(&self, number: usize, story: &Story) {
+        self.records().stories[number] = Some((story.id, story.seq));
+    }
+
+    /// A person pressed Enter.
+    pub(super) fn record_written(&self, id: MessageId, room: RoomId, text: &MessageText) {
+        let record = MessageRecord {
+            room,
+            text: text.clone(),
+            is_sent: false,
+            acknowledged: None,
+            is_refused: false,
+        };
+        self.records().messages.insert(id, record);
+    }
+
+    pub(super) fn record_send(&self, id: MessageId) {
+        if let Some(message) = self.records().messages.get_mut(&id) {
+            message.is_sent = true;
+        }
+    }
+
+    /// A refusal for good.
+    pub(super) fn record_refusal(&self, id: MessageId) {
+        if let Some(message) = self.records().messages.get_mut(&id) {
+            message.is_refused = true;
+        }
+    }
+
+    /// A page asked for the events after these cursors.
+    pub(super) fn record_cursors(&self, page: usize, cursors: &[RoomCursor]) {
+        let mut records = self.records();
+        for RoomCursor { room, cursor } in cursors {
+            let next = cursor.seq + 1;
+            let replay = Replay { next, head: None };
+            records.replays.insert((page, *room), replay);
+        }
+    }
+
+    pub(super) fn record_reload(&self, page: usize) {
+        self.records().replays.retain(|(of, _), _| *of != page);
+    }
+
+    pub(super) fn record_frame(&self, page: usize, frame: &ServerFrame) {
+        let mut records = self.records();
+        records.add_to_digest(page, frame);
+        tracing::trace!(page, ?frame, "received");
+        match frame {
+            ServerFrame::Sent { id, room, seq, .. } => {
+                records.record_acknowledgement(page, *id, *room, *seq);
+            }
+            ServerFrame::Resumed {
+                room,
+                recovered,
+                head,
+                ..
+            } => {
+                let replay = records.replays.remove(&(page, *room));
+                if let (Some(Replay { next, .. }), true) = (replay, *recovered)
+                    && next <= *head
+                {
+                    let head = Some(*head);
+                    records.replays.insert((page, *room), Replay { next, head });
+                }
+            }
+            ServerFrame::Event { room, seq, .. } => records.record_event(page, *room, *seq),
+            ServerFrame::Call { call } => {
+                if let State::Ended { outcome } = call.state {
+                    records.record_outcome(page, call.id, outcome);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Records {
+    fn add_to_digest(&mut self, page: usize, frame: &ServerFrame) {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        let text = serde_json::to_string(frame).unwrap();
+        (self.digest, page, text).hash(&mut hasher);
+        self.digest = hasher.finish();
+        self.frame_count += 1;
+    }
+
+    fn record_acknowledgement(&mut self, page: usize, id: MessageId, room: RoomId, seq: Seq) {
+        let Some(message) = self.messages.get_mut(&id) else {
+            self.violations.push(format!(
+                "page {page}: {id} is acknowledged, and nobody sent it"
+            ));
+            return;
+        };
+        let earlier = message.acknowledged.replace(seq);
+        if message.room != room || earlier.is_some_and(|earlier| earlier != seq) {
+            self.violations.push(format!(
+                "page {page}: {id} is acknowledged as {seq} of {room}, and before as {earlier:?} of {}",
+                message.room
+            ));
+        }
+    }
+
+    /// An end is final.
+    fn record_outcome(&mut self, page: usize, call: CallId, outcome: Outcome) {
+        let earlier = self.outcomes.insert((page, call), outcome);
+        if let Some(earlier) = earlier.filter(|earlier| *earlier != outcome) {
+            self.violations.push(format!(
+                "page {page}: the call {call} ended with {earlier:?}, and then with {outcome:?}"
+            ));
+        }
+    }
+
+    /// After `recovered: true`, exactly the missed events follow.
+    fn record_event(&mut self, page: usize, room: RoomId, seq: Seq) {
+        let Some(replay) = self.replays.get_mut(&(page, room)) else {
+            return;
+        };
+        let Some(head) = replay.head else { return };
+        let expected = replay.next;
+        replay.next += 1;
+        if seq >= head {
+            self.replays.remove(&(page, room));
+        }
+        if seq != expected {
+            self.violations.push(format!(
+                "page {page}: the replay of {room} up to {head} has {seq} in place of {expected}"
+            ));
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! What happens in a simulation: made from a seed, or kept as JSON.
+
+use crate::server::store::{Fault, Step as StoreStep};
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use serde::{Deserialize, Serialize};
+
+/// In milliseconds, from the first step to the last.
+const DURATION_MS: u64 = 60_000;
+const CONCURRENT_PEOPLE: std::ops::RangeInclusive<usize> = 2..=5;
+
+/// A simulation from beginning to end. Equal plans have equal runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Plan {
+    pub(super) seed: u64,
+    pub(super) settings: Settings,
+    /// In order of time.
+    pub(super) steps: Vec<Step>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Settings {
+    /// One node has no bus, several share a database.
+    pub(super) nodes: usize,
+    pub(super) people: usize,
+    /// The first page of each person, then second ones.
+    pub(super) pages: usize,
+    /// Of the news.
+    pub(super) readers: usize,
+    pub(super) replay_events: u32,
+    pub(super) queue_bytes: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Step {
+    pub(super) at_ms: u64,
+    pub(super) action: Action,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Action {
+    Send {
+        page: usize,
+        /// Of the page's rooms; modulo their number.
+        room: usize,
+        messages: usize,
+    },
+    MarkRead {
+        page: usize,
+        room: usize,
+    },
+    OpenRoom {
+        page: usize,
+        room: usize,
+    },
+    OpenDirectRoom {
+        node: usize,
+        people: [usize; 2],
+    },
+    CreateRoom {
+        node: usize,
+    },
+    Reload {
+        page: usize,
+    },
+    Publish {
+        node: usize,
+    },
+    Call {
+        page: usize,
+        person: usize,
+    },
+    HangUp {
+        page: usize,
+    },
+    Fault(FaultAction),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum FaultAction {
+    /// Of the next statement of its kind.
+    Statement {
+        node: usize,
+        step: FaultyStep,
+        fault: StatementFault,
+    },
+    StoreBlackHole {
+        node: usize,
+        ms: u64,
+    },
+    StoreRefuses {
+        node: usize,
+        ms: u64,
+    },
+    /// Of each thousand messages.
+    BusMessages {
+        lost: u32,
+        doubled: u32,
+        late: u32,
+        ms: u64,
+    },
+    BusAway {
+        node: usize,
+        ms: u64,
+    },
+    Pause {
+        node: usize,
+        ms: u64,
+    },
+    Crash {
+        node: usize,
+        ms: u64,
+    },
+    Stop {
+        node: usize,
+        ms: u64,
+    },
+    Clock {
+        node: usize,
+        offset_ms: i64,
+    },
+    /// Nothing arrives any more, and nobody is told.
+    CutPage {
+        page: usize,
+    },
+    BreakPage {
+        page: usize,
+    },
+    SlowPage {
+        page: usize,
+        ms: u64,
+    },
+    CutReader {
+        reader: usize,
+    },
+    BreakReader {
+        reader: usize,
+    },
+    SlowReader {
+        reader: usize,
+        ms: u64,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum FaultyStep {
+    Begin,
+    Statement,
+    Commit,
+    Rollback,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StatementFault {
+    Fails,
+    LosesAnswer,
+    Hangs,
+    HangsAfter,
+    CommitsLate,
+}
+
+impl From<FaultyStep> for StoreStep {
+    fn from(step: FaultyStep) -> Self {
+        match step {
+            FaultyStep::Begin => Self::Begin,
+            FaultyStep::Statement => Self::Statement,
+            FaultyStep::Commit => Self::Commit,
+            FaultyStep::Rollback => Self::Rollback,
+        }
+    }
+}
+
+impl From<StatementFault> for Fault {
+    fn from(fault: StatementFault) -> Self {
+        match fault {
+            StatementFault::Fails => Self::Fails,
+            StatementFault::LosesAnswer => Self::LosesAnswer,
+            StatementFault::Hangs => Self::Hangs,
+            StatementFault::HangsAfter => Self::HangsAfter,
+            StatementFault::CommitsLate => Self::CommitsLate,
+        }
+    }
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub(super) fn from_seed(seed: u64) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let people = random.random_range(CONCURRENT_PEOPLE);
+        let settings = Settings {
+            nodes: *[1, 2, 2, 3].choose(&mut random).unwrap_or(&1),
+            people,
+            pages: people + random.random_range(0..=people),
+            readers: random.random_range(1..=2),
+            replay_events: *[5, 50, 1_000].choose(&mut random).unwrap_or(&50),
+            queue_bytes: *[8_000, 131_072].choose(&mut random).unwrap_or(&8_000),
+        };
+        let mut steps = Vec::new();
+        let at = |random: &mut StdRng| random.random_range(0..DURATION_MS);
+        for _ in 0..random.random_range(20..80) {
+            let action = draw_use(&mut random, &settings);
+            let at_ms = at(&mut random);
+            steps.push(Step { at_ms, action });
+        }
+        for _ in 0..random.random_range(2..9) {
+            let fault = draw_fault(&mut random, &settings);
+            let at_ms = at(&mut random);
+            let action = Action::Fault(fault);
+            steps.push(Step { at_ms, action });
+        }
+        steps.sort_by_key(|step| step.at_ms);
+        Self {
+            seed,
+            settings,
+            steps,
+        }
+    }
+}
+
+fn draw_use(random: &mut StdRng, settings: &Settings) -> Action {
+    let page = random.random_range(0..settings.pages);
+    let room = random.random_range(0..4);
+    let node = random.random_range(0..settings.nodes);
+    match random.random_range(0..100) {
+        0..40 => Action::Send {
+            page,
+            room,
+            messages: *[1, 1, 1, 2, 5, 30].choose(random).unwrap_or(&1),
+        },
+        40..48 => Action::Publish { node },
+        48..58 => Action::Call {
+            page,
+            person: random.random_range(0..settings.people),
+        },
+        58..60 => Action::HangUp { page },
+        60..75 => Action::OpenRoom { page, room },
+        75..85 => Action::MarkRead { page, room },
+        85..92 => Action::OpenDirectRoom {
+            node,
+            people: [
+                random.random_range(0..settings.people),
+                random.random_range(0..settings.people),
+            ],
+        },
+        92..95 => Action::CreateRoom { node },
+        _ => Action::Reload { page },
+    }
+}
+
+fn draw_fault(random: &mut StdRng, settings: &Settings) -> FaultAction {
+    let node = random.random_range(0..settings.nodes);
+    let page = random.random_range(0..settings.pages);
+    let reader = random.random_range(0..settings.readers);
+    let short = random.random_range(1_000..15_000);
+    let long = *[short, short, 60_000, 120_000]
+        .choose(random)
+        .unwrap_or(&short);
+    let has_bus = settings.nodes > 1;
+    match random.random_range(0..100) {
+        0..25 => {
+            use FaultyStep::{Begin, Commit, Rollback, Statement};
+            use StatementFault::{CommitsLate, Fails, Hangs, HangsAfter, LosesAnswer};
+            let step = [Begin, Statement, Commit, Commit, Commit, Rollback];
+            let step = *step.choose(random).unwrap_or(&Commit);
+            let fault = if step == Commit {
+                [Fails, LosesAnswer, Hangs, HangsAfter, CommitsLate]
+            } else {
+                [Fails, LosesAnswer, Hangs, HangsAfter, HangsAfter]
+            };
+            let fault = *fault.choose(random).unwrap_or(&Fails);
+            FaultAction::Statement { node, step, fault }
+        }
+        25..31 => FaultAction::StoreBlackHole { node, ms: short },
+        31..37 => FaultAction::StoreRefuses { node, ms: short },
+        37..52 if has_bus => FaultAction::BusMessages {
+            lost: random.random_range(0..400),
+            doubled: random.random_range(0..200),
+            late: random.random_range(0..200),
+            ms: short,
+        },
+        52..62 if has_bus => FaultAction::BusAway { node, ms: long },
+        62..70 => FaultAction::Pause { node, ms: long },
+        70..78 => FaultAction::Crash { node, ms: short },
+        78..82 => FaultAction::Stop { node, ms: short },
+        82..86 => FaultAction::Clock {
+            node,
+            offset_ms: random.random_range(-600_000..600_000),
+        },
+        86..91 => FaultAction::BreakPage { page },
+        91..93 => FaultAction::SlowPage { page, ms: short },
+        93..96 => FaultAction::CutPage { page },
+        96 => FaultAction::BreakReader { reader },
+        97 => FaultAction::SlowReader { reader, ms: short },
+        _ => FaultAction::CutReader { reader },
+    }
+}

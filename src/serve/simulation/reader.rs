@@ -1,0 +1,291 @@
+//! A simulated reader of the news: a page's rules for the event stream, without a browser.
+
+use super::{history::History, world::World};
+use crate::{
+    model::{
+        Cursor, Millis, Seq, StoryId,
+        headlines::{ReceiveOutcome, RecentStories},
+        reconnect::{
+            ConnectionEffect, ConnectionEvent, DisconnectCause, ReconnectState, TIMER_INTERVAL,
+        },
+        story::Story,
+    },
+    news::reconnect_policy::StreamPolicy,
+    protocol::sse::{HEARTBEAT_EVENT, HELLO_EVENT, Heartbeat, Hello, RESYNC_EVENT, STORY_EVENT},
+    server::{simulation::pipe::PipeEnd, store::Stream},
+};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use std::{
+    collections::BTreeMap,
+    io::ErrorKind,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until},
+};
+
+const RESYNC_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReaderCommand {
+    /// The connection passes on nothing more.
+    Cut,
+    Break,
+    Stall {
+        ms: u64,
+    },
+}
+
+/// A reader, as the checks see it.
+pub(super) struct Reader {
+    pub(super) index: usize,
+    commands: mpsc::UnboundedSender<ReaderCommand>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// The stories that a reader was told of.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) stories: BTreeMap<Seq, StoryId>,
+    pub(super) cursor: Option<Cursor>,
+    pub(super) is_connected: bool,
+}
+
+impl Reader {
+    pub(super) fn open(
+        world: &Arc<World>,
+        history: &Arc<History>,
+        index: usize,
+        seed: u64,
+    ) -> Self {
+        let (commands, command_rx) = mpsc::unbounded_channel();
+        let known = Arc::<Mutex<Known>>::default();
+        let mut random = StdRng::seed_from_u64(seed);
+        let client = Client {
+            world: world.clone(),
+            history: history.clone(),
+            index,
+            delay: Duration::from_millis(random.random_range(1..80)),
+            random,
+            known: known.clone(),
+            recent: None,
+            reconnect: ReconnectState::new(StreamPolicy::new()),
+            connection: None,
+            received: Vec::new(),
+            stalled_until: Instant::now(),
+            next_tick: Instant::now(),
+        };
+        tokio::spawn(client.run(command_rx));
+        Self {
+            index,
+            commands,
+            known,
+        }
+    }
+
+    pub(super) fn tell(&self, command: ReaderCommand) {
+        // The reader lives as long as this value.
+        let _ = self.commands.send(command);
+    }
+
+    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
+        lock(&self.known)
+    }
+}
+
+fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Client {
+    world: Arc<World>,
+    history: Arc<History>,
+    index: usize,
+    delay: Duration,
+    random: StdRng,
+    known: Arc<Mutex<Known>>,
+    /// None before the page is rendered.
+    recent: Option<RecentStories>,
+    reconnect: ReconnectState<StreamPolicy>,
+    connection: Option<PipeEnd>,
+    /// Bytes without a whole event.
+    received: Vec<u8>,
+    stalled_until: Instant,
+    next_tick: Instant,
+}
+
+impl Client {
+    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<ReaderCommand>) {
+        self.render().await;
+        self.dispatch(ConnectionEvent::Start);
+        loop {
+            let is_stalled = self.stalled_until > Instant::now();
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    Some(command) => self.on_command(command),
+                    None => return,
+                },
+                () = readable(self.connection.as_ref()), if !is_stalled => self.read().await,
+                () = sleep_until(self.next_tick) => {
+                    let interval = Duration::from_millis(TIMER_INTERVAL.unsigned_abs());
+                    self.next_tick = Instant::now() + interval;
+                    self.dispatch(ConnectionEvent::Timer);
+                }
+            }
+        }
+    }
+
+    /// Takes over what a rendered page shows: all stories up to its cursor.
+    async fn render(&mut self) {
+        loop {
+            let node = self.random.random_range(0..self.world.node_count());
+            let rendered = self.world.request(node, |systems| async move {
+                let app = &systems.app;
+                let (epoch, seq) = app.event_log.position(Stream::News).await?;
+                let events = app.store.list_events(Stream::News, 0, seq).await?;
+                let stories = events.iter().map(|event| {
+                    let story: Story = serde_json::from_str(&event.payload)?;
+                    Ok((story.seq, story.id))
+                });
+                let stories = stories.collect::<serde_json::Result<BTreeMap<_, _>>>()?;
+                Ok::<_, crate::server::Error>((Cursor { epoch, seq }, stories))
+            });
+            if let Some(Ok((cursor, stories))) = rendered.await {
+                let mut known = lock(&self.known);
+                known.stories = stories;
+                known.cursor = Some(cursor.clone());
+                self.recent = Some(RecentStories::new(cursor));
+                return;
+            }
+            sleep(RESYNC_RETRY_DELAY).await;
+        }
+    }
+
+    fn now(&self) -> Millis {
+        let elapsed = self.world.started_at.elapsed().as_millis();
+        Millis::try_from(elapsed).unwrap_or(Millis::MAX)
+    }
+
+    fn dispatch(&mut self, event: ConnectionEvent) {
+        let (now, random) = (self.now(), self.random.random());
+        let Some(effect) = self.reconnect.on_event(event, now, random) else {
+            return;
+        };
+        self.connection = None;
+        self.received.clear();
+        lock(&self.known).is_connected = false;
+        match effect {
+            ConnectionEffect::Connect => self.connect(),
+            ConnectionEffect::BackOff | ConnectionEffect::Close => {}
+        }
+    }
+
+    fn connect(&mut self) {
+        let node = self.random.random_range(0..self.world.node_count());
+        let cursor = self.recent.as_ref().map(|recent| recent.cursor().clone());
+        self.connection = self.world.connect_reader(node, cursor, self.delay);
+        if self.connection.is_none() {
+            self.dispatch(ConnectionEvent::Lost(DisconnectCause::ServerUnavailable));
+        }
+    }
+
+    fn on_command(&mut self, command: ReaderCommand) {
+        match (command, &self.connection) {
+            (ReaderCommand::Cut, Some(connection)) => connection.pipe().cut(),
+            (ReaderCommand::Break, Some(connection)) => connection.pipe().break_off(),
+            (ReaderCommand::Cut | ReaderCommand::Break, None) => {}
+            (ReaderCommand::Stall { ms }, _) => {
+                self.stalled_until = Instant::now() + Duration::from_millis(ms);
+                self.next_tick = self.next_tick.max(self.stalled_until);
+            }
+        }
+    }
+
+    async fn read(&mut self) {
+        let Some(connection) = &self.connection else {
+            return;
+        };
+        let mut bytes = [0; 4_096];
+        match connection.try_read(&mut bytes) {
+            Ok(count) if count > 0 => self.received.extend_from_slice(&bytes[..count]),
+            Err(why) if why.kind() == ErrorKind::WouldBlock => return,
+            Ok(_) | Err(_) => {
+                let lost = ConnectionEvent::Lost(DisconnectCause::ServerUnavailable);
+                return self.dispatch(lost);
+            }
+        }
+        while let Some(block) = self.take_block() {
+            self.on_block(&block).await;
+        }
+    }
+
+    /// The lines up to an empty one: the head of the response, or an event.
+    fn take_block(&mut self) -> Option<String> {
+        let text = std::str::from_utf8(&self.received).ok()?;
+        let (end, next) = match (text.find("\r\n\r\n"), text.find("\n\n")) {
+            (Some(end), event) if event.is_none_or(|event| end < event) => (end, end + 4),
+            (_, event) => (event?, event? + 2),
+        };
+        let block = text[..end].to_owned();
+        self.received.drain(..next);
+        Some(block)
+    }
+
+    async fn on_block(&mut self, block: &str) {
+        let field = |name: &str| {
+            let mut lines = block.lines();
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        };
+        let (Some(event), Some(data)) = (field("event"), field("data")) else {
+            return;
+        };
+        tracing::trace!(reader = self.index, event, data, "received");
+        self.dispatch(ConnectionEvent::Received);
+        match event {
+            HELLO_EVENT => {
+                let hello: Hello = serde_json::from_str(data).unwrap();
+                if hello.recovered {
+                    self.dispatch(ConnectionEvent::Welcomed);
+                    lock(&self.known).is_connected = true;
+                }
+            }
+            HEARTBEAT_EVENT => {
+                let beat: Heartbeat = serde_json::from_str(data).unwrap();
+                let policy = &mut self.reconnect.policy;
+                policy.set_heartbeat_interval(beat.interval_seconds);
+            }
+            RESYNC_EVENT => {
+                self.render().await;
+                self.dispatch(ConnectionEvent::Start);
+            }
+            STORY_EVENT => self.on_story(serde_json::from_str(data).unwrap()),
+            other => self.history.fail(format!("an unknown event {other:?}")),
+        }
+    }
+
+    fn on_story(&mut self, story: Story) {
+        let Some(recent) = &mut self.recent else {
+            return;
+        };
+        let (seq, id) = (story.seq, story.id);
+        match recent.receive(story) {
+            ReceiveOutcome::Added => {
+                let mut known = lock(&self.known);
+                known.stories.insert(seq, id);
+                known.cursor = Some(recent.cursor().clone());
+            }
+            ReceiveOutcome::Duplicate => {}
+            ReceiveOutcome::Gap => self.dispatch(ConnectionEvent::Start),
+        }
+    }
+}
+
+async fn readable(connection: Option<&PipeEnd>) {
+    match connection {
+        Some(connection) => connection.readable().await,
+        None => std::future::pending().await,
+    }
+}

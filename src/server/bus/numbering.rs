@@ -1,0 +1,101 @@
+//! Numbers of messages, by which a receiver notices a loss.
+
+use super::NodeId;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Whom a message was sent to. Each has its own numbers, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    AllNodes,
+    ThisNode,
+}
+
+/// Numbers of the messages that a node has sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SentCounts {
+    /// To all nodes.
+    #[serde(default)]
+    all: u64,
+    /// To single nodes.
+    #[serde(default)]
+    nodes: BTreeMap<NodeId, u64>,
+}
+
+/// Numbers of the messages that came from one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReceivedCounts {
+    /// None before the first message.
+    all: Option<u64>,
+    own: Option<u64>,
+    /// Sent to this node, as of the last heartbeat.
+    announced: u64,
+}
+
+impl SentCounts {
+    pub(super) fn next_to_all(&mut self) -> u64 {
+        self.all += 1;
+        self.all
+    }
+
+    pub(super) fn next_to(&mut self, node: NodeId) -> u64 {
+        let number = self.nodes.entry(node).or_default();
+        *number += 1;
+        *number
+    }
+
+    fn to(&self, node: NodeId) -> u64 {
+        self.nodes.get(&node).copied().unwrap_or_default()
+    }
+}
+
+impl ReceivedCounts {
+    /// Records a message. Returns whether messages before it were lost, or are late.
+    pub fn receive(&mut self, channel: Channel, number: u64) -> bool {
+        let last = match channel {
+            Channel::AllNodes => &mut self.all,
+            Channel::ThisNode => &mut self.own,
+        };
+        // What was sent before this node knew the sender is covered by the first exchange of lists.
+        let expected = last.map_or(number, |last| last + 1);
+        *last = Some(number.max(expected - 1));
+        number > expected
+    }
+
+    /// Records a heartbeat of the sender. Returns whether messages before the last heartbeat were lost: those since then
+    /// may be on their way.
+    pub fn compare(&mut self, sent: &SentCounts, this: NodeId) -> bool {
+        let before = std::mem::replace(&mut self.announced, sent.to(this));
+        let is_behind = self.own.unwrap_or_default() < before;
+        if is_behind {
+            self.own = Some(before);
+        }
+        is_behind
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_gap_is_noticed_once_and_a_late_or_doubled_message_is_none() {
+        let mut received = ReceivedCounts::default();
+        let noticed = [5, 6, 8, 7, 8, 9].map(|number| received.receive(Channel::AllNodes, number));
+        assert_eq!(noticed, [false, false, true, false, false, false]);
+        assert!(!received.receive(Channel::ThisNode, 1), "another channel");
+    }
+
+    #[test]
+    fn the_loss_of_the_last_message_shows_with_the_second_heartbeat_after_it() {
+        let this = NodeId(Uuid::from_u128(1));
+        let (mut sent, mut received) = (SentCounts::default(), ReceivedCounts::default());
+        assert!(!received.compare(&sent, this));
+        let first = sent.next_to(this);
+        assert!(!received.receive(Channel::ThisNode, first));
+        sent.next_to(this);
+        let noticed = [(); 3].map(|()| received.compare(&sent, this));
+        assert_eq!(noticed, [false, true, false]);
+    }
+}
