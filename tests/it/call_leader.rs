@@ -23,13 +23,13 @@ use tokio::process::Command;
 const NATS_OUTAGE: Duration = Duration::from_secs(4);
 
 /// What a node writes to standard error.
-struct NodeLog {
+pub(crate) struct NodeLog {
     _folder: TempDir,
     path: PathBuf,
 }
 
 impl NodeLog {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         Self {
@@ -38,14 +38,14 @@ impl NodeLog {
         }
     }
 
-    fn capture(&self) -> impl Fn(&mut Command) + Send + Sync + 'static {
+    pub(crate) fn capture(&self) -> impl Fn(&mut Command) + Send + Sync + 'static {
         let path = self.path.clone();
         move |command| {
             command.stderr(Stdio::from(File::create(&path).unwrap()));
         }
     }
 
-    async fn wait_for(&self, words: &str) {
+    pub(crate) async fn wait_for(&self, words: &str) {
         eventually(words, async || {
             let log = std::fs::read_to_string(&self.path).unwrap();
             log.contains(words)

@@ -33,3 +33,4 @@ mod store_mark;
 mod store_outages;
 mod support;
 mod turn;
+mod worst_day;

@@ -53,6 +53,21 @@ impl Cluster {
         self.nodes.push(node.await);
     }
 
+    /// With its own ways to NATS and to the database.
+    pub(crate) async fn add_node_through(&mut self, bus: String, database_url: String) {
+        let set = self.configure.clone();
+        let node = Server::start_in(TestStorage::with_database(None), move |command| {
+            command.args(["--bus", &bus, "--database-url", &database_url]);
+            command.args(["--send-burst", "100000", "--call-grace-seconds", "3"]);
+            set(command);
+        });
+        self.nodes.push(node.await);
+    }
+
+    pub(crate) fn database_url(&self) -> &str {
+        &self.database.url
+    }
+
     /// A folder of the same database in which no server runs.
     pub(crate) fn storage_elsewhere(&self) -> TestStorage {
         TestStorage::with_database(Some(self.database.clone()))

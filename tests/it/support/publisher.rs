@@ -4,6 +4,7 @@ use super::{Browser, Server, with_timeout};
 use reqwest::{RequestBuilder, Response};
 use rialto::model::story::Story;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 
 pub(crate) struct Publisher {
     browser: Browser,
@@ -12,10 +13,17 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     pub(crate) async fn create(server: &Server) -> Self {
-        Self {
-            browser: Browser::anonymous(server, "Press"),
-            token: server.create_token("Gazette").await,
-        }
+        let token = server.create_token("Gazette").await;
+        Self::with_token(Browser::anonymous(server, "Press"), token)
+    }
+
+    pub(crate) fn with_token(browser: Browser, token: String) -> Self {
+        Self { browser, token }
+    }
+
+    /// At another node.
+    pub(crate) fn at_address(&self, address: SocketAddr) -> Self {
+        Self::with_token(self.browser.at_address(address), self.token.clone())
     }
 
     /// With the token.

@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
     process::{ExitStatus, Output, Stdio},
     sync::Arc,
+    time::Duration,
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -59,7 +60,15 @@ impl Server {
     }
 
     pub(crate) async fn start_on_disk(disk: &SmallDisk) -> Self {
-        Self::start_with_prefix(disk.nsenter_command(), disk.storage().clone(), |_| {}).await
+        Self::start_on_disk_with(disk, |_| {}).await
+    }
+
+    pub(crate) async fn start_on_disk_with(
+        disk: &SmallDisk,
+        configure: impl Fn(&mut Command) + Send + Sync + 'static,
+    ) -> Self {
+        let (prefix, storage) = (disk.nsenter_command(), disk.storage().clone());
+        Self::start_with_prefix(prefix, storage, configure).await
     }
 
     async fn start_with_prefix(
@@ -184,11 +193,16 @@ impl Server {
 
     /// SIGTERM; waits for the exit.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
+        self.stop_within(WAIT_TIMEOUT).await
+    }
+
+    /// As [`Self::stop`], with another bound.
+    pub(crate) async fn stop_within(&mut self, bound: Duration) -> ExitStatus {
         self.signal(Signal::TERM);
         let mut running = self.process.take().expect("the server is running");
-        with_timeout("the program exits after SIGTERM", running.child.wait())
-            .await
-            .unwrap()
+        let ended = tokio::time::timeout(bound, running.child.wait()).await;
+        let ended = ended.unwrap_or_else(|_| panic!("no exit within {bound:?} after SIGTERM"));
+        ended.unwrap()
     }
 
     /// On the same data and address; kills a running program first.

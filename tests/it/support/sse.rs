@@ -135,6 +135,18 @@ impl SseClient {
             "{query}: {}",
             response.status()
         );
+        Self::from_response(response)
+    }
+
+    /// None when the stream is refused or unreachable.
+    pub(crate) async fn try_open(browser: &Browser, query: &str) -> Option<Self> {
+        let url = browser.url(&format!("/news/events{query}"));
+        let response = browser.http.get(url).send().await.ok()?;
+        let response = response.error_for_status().ok()?;
+        Some(Self::from_response(response))
+    }
+
+    fn from_response(response: Response) -> Self {
         Self {
             response,
             parser: Parser::default(),
