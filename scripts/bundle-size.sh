@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../target/site/pkg"
 
-initial_limit_kib=${RIALTO_INITIAL_LIMIT_KIB:-535}
+initial_limit_kib=${RIALTO_INITIAL_LIMIT_KIB:-550}
 lazy_limit_kib=${RIALTO_LAZY_LIMIT_KIB:-330}
 uncompressed_count=0
 file_size() { stat -c %s "$1" 2>/dev/null || echo 0; }
