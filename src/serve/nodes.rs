@@ -38,8 +38,10 @@ const NODE_TIMEOUT: Duration = Duration::from_secs(4);
 const STORE_POLL_INTERVAL: Duration = Duration::from_secs(10);
 const MAX_CONCURRENT_SESSION_CHECKS: usize = 128;
 const MAX_PENDING_CHANGES: usize = 10_000;
-/// While messages are being lost, pages are refreshed no more often.
+/// What was lost meanwhile is refreshed together.
 const PAGE_REFRESH_DELAY: Duration = Duration::from_secs(2);
+/// While messages are being lost, pages are refreshed no more often.
+const PAGE_REFRESH_INTERVAL: Duration = Duration::from_secs(10);
 
 struct RemoteNode {
     last_message_at: Instant,
@@ -206,6 +208,7 @@ async fn refresh_pages(systems: Arc<Systems>, is_due: Arc<Notify>) {
             is_due.notify_one();
         }
         check_sessions(app).await;
+        sleep(PAGE_REFRESH_INTERVAL).await;
     }
 }
 

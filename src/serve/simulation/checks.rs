@@ -1,6 +1,11 @@
 //! What must hold at the end of a simulation, once everything is quiet.
 
-use super::{history::History, page::Page, reader::Reader, world::World};
+use super::{
+    history::{History, MessageRecord},
+    page::Page,
+    reader::Reader,
+    world::World,
+};
 use crate::{
     model::{
         CallId, MessageId, RoomId, Seq, StoryId, UserId,
@@ -172,9 +177,33 @@ fn check_messages(stored: &Stored, history: &History, found: &mut Vec<String>) {
             found.push(format!("{written:?} is lost"));
         }
     }
+    check_order(&records.messages, &by_id, found);
     for id in by_id.keys() {
         if !records.messages.contains_key(id) {
             found.push(format!("{id} is stored, and nobody wrote it"));
+        }
+    }
+}
+
+/// What a page wrote in a room is stored in the order of writing.
+fn check_order(
+    written: &BTreeMap<MessageId, MessageRecord>,
+    stored: &BTreeMap<MessageId, Vec<&Message>>,
+    found: &mut Vec<String>,
+) {
+    let mut by_page: BTreeMap<(usize, RoomId), BTreeMap<usize, Seq>> = BTreeMap::new();
+    for (id, record) in written {
+        if let Some([message]) = stored.get(id).map(Vec::as_slice) {
+            let numbers = by_page.entry((record.page, record.room)).or_default();
+            numbers.insert(record.number, message.seq);
+        }
+    }
+    for ((page, room), numbers) in by_page {
+        let seqs: Vec<_> = numbers.into_values().collect();
+        if !seqs.is_sorted() {
+            found.push(format!(
+                "what page {page} wrote in {room} is stored as {seqs:?}"
+            ));
         }
     }
 }

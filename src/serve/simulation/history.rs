@@ -34,6 +34,9 @@ pub(super) struct Records {
 
 #[derive(Debug)]
 pub(super) struct MessageRecord {
+    pub(super) page: usize,
+    /// In the order of writing.
+    pub(super) number: usize,
     pub(super) room: RoomId,
     pub(super) text: MessageText,
     /// Whether it was ever sent to a server.
@@ -71,15 +74,24 @@ impl History {
     }
 
     /// A person pressed Enter.
-    pub(super) fn record_written(&self, id: MessageId, room: RoomId, text: &MessageText) {
+    pub(super) fn record_written(
+        &self,
+        id: MessageId,
+        room: RoomId,
+        text: &MessageText,
+        page: usize,
+    ) {
+        let mut records = self.records();
         let record = MessageRecord {
+            page,
+            number: records.messages.len(),
             room,
             text: text.clone(),
             is_sent: false,
             acknowledged: None,
             is_refused: false,
         };
-        self.records().messages.insert(id, record);
+        records.messages.insert(id, record);
     }
 
     pub(super) fn record_send(&self, id: MessageId) {

@@ -523,7 +523,7 @@ impl Browser {
                         MessageId(Builder::from_random_bytes(self.random.random()).into_uuid());
                     let number = self.random.random_range(0..1_000_000);
                     let text = MessageText::new(&format!("page {}: {number}", self.index)).unwrap();
-                    self.history.record_written(id, room, &text);
+                    self.history.record_written(id, room, &text, self.index);
                     let at = self.now();
                     let effects = lock(&self.shown).chat.send_message(id, room, text, at);
                     self.execute(effects);

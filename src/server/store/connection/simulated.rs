@@ -287,10 +287,11 @@ impl SimulatedConnection {
                 return Err(lost_connection());
             };
             let rows = block_on(connection.fetch_many(query).try_collect::<Vec<_>>());
-            match step {
-                Step::Begin => session.write_guard = guard,
-                Step::Commit | Step::Rollback => session.write_guard = None,
-                Step::Statement => {}
+            match (step, &rows) {
+                // Without a lock, the session is in a transaction already.
+                (Step::Begin, _) if guard.is_some() => session.write_guard = guard,
+                (Step::Commit | Step::Rollback, Ok(_)) => session.write_guard = None,
+                _ => {}
             }
             rows?
         };
