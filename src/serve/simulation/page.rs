@@ -409,16 +409,16 @@ impl Browser {
                 self.dispatch(ConnectionEvent::Opened);
             }
             Received::Closed(code) => {
-                let is_replaced = code == CloseCode::Replaced.code();
-                if is_replaced || CloseCode::should_reconnect(code) {
+                if CloseCode::should_reconnect(code) {
                     let lost = ConnectionEvent::Lost(DisconnectCause::ServerUnavailable);
                     self.dispatch(lost);
                 } else {
                     self.history.fail(format!(
-                        "page {}: the server closed with {code}, which forbids reconnecting",
+                        "page {}: the server closed its newest connection with {code}",
                         self.index
                     ));
-                    self.dispatch(ConnectionEvent::Stop);
+                    let lost = ConnectionEvent::Lost(DisconnectCause::ServerUnavailable);
+                    self.dispatch(lost);
                 }
             }
             Received::Frame(frame) => self.on_frame(&frame),

@@ -93,6 +93,10 @@ pub(super) enum FaultAction {
         node: usize,
         ms: u64,
     },
+    StoreSlow {
+        node: usize,
+        ms: u64,
+    },
     /// Of each thousand messages.
     BusMessages {
         lost: u32,
@@ -260,7 +264,7 @@ fn draw_fault(random: &mut StdRng, settings: &Settings) -> FaultAction {
         .unwrap_or(&short);
     let has_bus = settings.nodes > 1;
     match random.random_range(0..100) {
-        0..25 => {
+        0..20 => {
             use FaultyStep::{Begin, Commit, Rollback, Statement};
             use StatementFault::{CommitsLate, Fails, Hangs, HangsAfter, LosesAnswer};
             let step = [Begin, Statement, Commit, Commit, Commit, Rollback];
@@ -273,6 +277,7 @@ fn draw_fault(random: &mut StdRng, settings: &Settings) -> FaultAction {
             let fault = *fault.choose(random).unwrap_or(&Fails);
             FaultAction::Statement { node, step, fault }
         }
+        20..25 => FaultAction::StoreSlow { node, ms: short },
         25..31 => FaultAction::StoreBlackHole { node, ms: short },
         31..37 => FaultAction::StoreRefuses { node, ms: short },
         37..52 if has_bus => FaultAction::BusMessages {

@@ -208,17 +208,15 @@ impl Simulation {
             }
             FaultAction::StoreBlackHole { node, ms } => {
                 world.set_reachability(node, Reachability::BlackHole);
-                let end = move |world: Arc<World>| {
-                    world.set_reachability(node, Reachability::Reachable);
-                };
-                later(ms, Box::new(end));
+                later(ms, Box::new(move |world| world.heal_store(node)));
             }
             FaultAction::StoreRefuses { node, ms } => {
                 world.set_reachability(node, Reachability::Refused);
-                let end = move |world: Arc<World>| {
-                    world.set_reachability(node, Reachability::Reachable);
-                };
-                later(ms, Box::new(end));
+                later(ms, Box::new(move |world| world.heal_store(node)));
+            }
+            FaultAction::StoreSlow { node, ms } => {
+                world.set_reachability(node, Reachability::Slow);
+                later(ms, Box::new(move |world| world.heal_store(node)));
             }
             FaultAction::BusMessages {
                 lost,
@@ -281,7 +279,7 @@ impl Simulation {
             self.fault_count += broker.fault_count();
         }
         for node in 0..world.node_count() {
-            world.set_reachability(node, Reachability::Reachable);
+            world.heal_store(node);
             world.set_bus_connected(node, true);
             world.resume(node);
             if let Some(systems) = world.systems(node) {

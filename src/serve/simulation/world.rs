@@ -247,6 +247,10 @@ impl World {
         self.slot(node).network.set(reachability);
     }
 
+    pub(super) fn heal_store(&self, node: usize) {
+        self.set_reachability(node, Reachability::Reachable);
+    }
+
     pub(super) fn set_bus_connected(&self, node: usize, is_connected: bool) {
         if let Some(link) = &self.slot(node).link {
             link.set_connected(is_connected);

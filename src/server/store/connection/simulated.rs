@@ -45,6 +45,8 @@ const LATE_COMMIT_DELAY: Duration = Duration::from_secs(9);
 pub(crate) enum Reachability {
     #[default]
     Reachable,
+    /// Statements take long, and their answers too.
+    Slow,
     /// Statements wait until it is reachable again.
     BlackHole,
     /// Statements and connections fail at once.
@@ -62,14 +64,17 @@ impl DatabaseNetwork {
         changed.notify_waiters();
     }
 
-    /// Waits until the database is reachable, or fails if that is refused.
-    async fn reach(&self) -> Result<(), sqlx::Error> {
+    /// A statement's way to the database, or back. Fails if the connection is refused.
+    async fn pass(&self, database: &Database) -> Result<(), sqlx::Error> {
         let (current, changed) = &*self.0;
         loop {
             let notified = changed.notified();
             let reachability = *lock(current);
             match reachability {
-                Reachability::Reachable => return Ok(()),
+                Reachability::Reachable | Reachability::Slow => {
+                    sleep(database.draw_delay(reachability)).await;
+                    return Ok(());
+                }
                 Reachability::Refused => return Err(lost_connection()),
                 Reachability::BlackHole => notified.await,
             }
@@ -131,9 +136,12 @@ impl Database {
         })
     }
 
-    /// Time of a statement's way to the database, or back.
-    fn draw_delay(&self) -> Duration {
-        Duration::from_micros(self.lock().random.random_range(100..2_000))
+    fn draw_delay(&self, reachability: Reachability) -> Duration {
+        let micros = match reachability {
+            Reachability::Slow => 1_000..600_000,
+            Reachability::Reachable | Reachability::BlackHole | Reachability::Refused => 100..2_000,
+        };
+        Duration::from_micros(self.lock().random.random_range(micros))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -213,8 +221,7 @@ impl SimulatedPool {
     }
 
     async fn open_session(&self) -> Result<Arc<Mutex<Session>>, sqlx::Error> {
-        self.network.reach().await?;
-        sleep(self.database.draw_delay()).await;
+        self.network.pass(&self.database).await?;
         let connection = self.database.connect();
         let mut state = self.database.lock();
         state.next_session += 1;
@@ -267,8 +274,7 @@ impl SimulatedConnection {
         faults: &Faults,
     ) -> Result<Vec<Row>, sqlx::Error> {
         let database = &self.pool.database;
-        self.pool.network.reach().await?;
-        sleep(database.draw_delay()).await;
+        self.pool.network.pass(database).await?;
         let fault = faults.take(step);
         match fault {
             Some(Fault::Fails) => return Err(lost_connection()),
@@ -298,9 +304,7 @@ impl SimulatedConnection {
         if step == Step::Begin && database.is_shared {
             self.end_if_idle(IDLE_IN_TRANSACTION_TIMEOUT);
         }
-        sleep(database.draw_delay()).await;
-        // The answer needs the way back.
-        self.pool.network.reach().await?;
+        self.pool.network.pass(database).await?;
         match fault {
             Some(Fault::LosesAnswer) => Err(lost_connection()),
             Some(Fault::HangsAfter) => future::pending().await,
