@@ -30,10 +30,7 @@ impl Rooms {
     #[must_use]
     pub fn ids(self, kind: RoomKind) -> Memo<Vec<RoomId>> {
         Memo::new(move |_| {
-            // None when the page was left while it was rendered.
-            let Some(list) = self.0.list().try_read() else {
-                return Vec::new();
-            };
+            let list = self.0.list().read();
             let of_kind = list.iter().filter(|room| room.kind == kind);
             of_kind.map(|room| room.id).collect()
         })
@@ -54,12 +51,11 @@ impl Rooms {
     /// The number of unread messages in all rooms.
     #[must_use]
     pub fn unread(self) -> i64 {
-        let list = self.0.list().try_read();
-        list.map_or(0, |list| list.iter().map(|room| room.unread).sum())
+        self.0.list().read().iter().map(|room| room.unread).sum()
     }
 
     pub(super) fn find_id(self, slug: &str) -> Option<RoomId> {
-        let list = self.0.list().try_read()?;
+        let list = self.0.list().read();
         list.iter()
             .find(|room| room.slug == slug)
             .map(|room| room.id)
