@@ -197,7 +197,8 @@ impl ChatState {
         for message in &messages {
             self.acknowledge(message.id);
         }
-        if self.rooms.find(room.id).is_some() {
+        // While the page is hydrated, the rooms stay as rendered. The welcome brings their summaries.
+        if self.is_welcomed && self.rooms.find(room.id).is_some() {
             // The replay of a timeline that begins here leaves out the events that the page contains.
             self.rooms.upsert(room);
             self.effects.push(Effect::RoomChanged(room.id));

@@ -3,7 +3,7 @@
 mod fixture;
 mod order;
 
-use super::{Effect, Timer};
+use super::{ChatState, Effect, Timer};
 use crate::{
     model::{Seq, outbox::Delivery, room::RoomSummary, timeline::Timeline},
     protocol::ws::{ClientFrame, ErrorCode, Refusal, ServerFrame},
@@ -340,6 +340,15 @@ fn a_fetched_page_brings_the_summary_up_to_its_messages() {
     page.state.open_page(&fetched, Vec::new(), false);
     let known = page.state.room(room(1)).unwrap();
     assert_eq!((known.head, known.read_seq), (3, 3));
+}
+
+#[test]
+fn while_a_page_is_hydrated_its_rooms_stay_as_rendered() {
+    let mut state = ChatState::default();
+    state.add_unknown_rooms(&[summary(room(1))]);
+    let effects = state.open_page(&summary_at(room(1), 3, 3), Vec::new(), false);
+    assert!(!effects.contains(&Effect::RoomChanged(room(1))));
+    assert_eq!(state.room(room(1)), Some(&summary(room(1))));
 }
 
 #[test]
