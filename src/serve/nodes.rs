@@ -113,8 +113,12 @@ pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
                 nodes.on_heartbeat_tick(is_connected);
             }
             changed = connected.changed() => {
+                // The bus has closed for good.
+                if changed.is_err() {
+                    return;
+                }
                 bus_changed.notify_one();
-                if changed.is_ok() && *connected.borrow_and_update() {
+                if *connected.borrow_and_update() {
                     nodes.on_bus_connected();
                 }
             }
