@@ -1,8 +1,9 @@
 //! Random ids, epochs and tokens.
 
 use crate::model::Epoch;
-use rand::{Rng, RngCore};
+use rand::{Rng, RngCore, SeedableRng, rngs::StdRng};
 use sha2::{Digest, Sha256};
+use std::ops::RangeInclusive;
 use uuid::Uuid;
 
 /// A new UUID version 7 (RFC 9562), which sorts by creation time.
@@ -31,7 +32,13 @@ pub fn new_token() -> String {
 /// A random number in `0.0..1.0`.
 #[must_use]
 pub fn fraction() -> f64 {
-    rand::rng().random()
+    generator().random()
+}
+
+/// A random number of a range that is not empty.
+#[must_use]
+pub fn in_range(range: RangeInclusive<u16>) -> u16 {
+    generator().random_range(range)
 }
 
 /// SHA-256 in hexadecimal. A slow hash would add nothing to 256 random bits.
@@ -40,12 +47,21 @@ pub fn sha256_hex(token: &str) -> String {
     hex::encode(Sha256::digest(token.as_bytes()))
 }
 
+fn generator() -> StdRng {
+    StdRng::from_seed(random_bytes())
+}
+
 fn random_hex<const N: usize>() -> String {
+    hex::encode(random_bytes::<N>())
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     #[cfg(test)]
     if super::simulation::node::fill_bytes(&mut bytes) {
-        return hex::encode(bytes);
+        return bytes;
     }
     rand::rng().fill_bytes(&mut bytes);
-    hex::encode(bytes)
+    bytes
 }

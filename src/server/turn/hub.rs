@@ -8,8 +8,10 @@ use super::{
     protocol::{AllocateError, IpFamily},
     quota::{Quota, QuotaLimits},
 };
-use crate::server::metrics::{Metrics, RelayRefusalLabels};
-use rand::Rng;
+use crate::server::{
+    metrics::{Metrics, RelayRefusalLabels},
+    random,
+};
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -125,7 +127,7 @@ impl Hub {
             }
         };
         for _ in 0..MAX_PORT_ATTEMPTS {
-            let port = rand::rng().random_range(self.ports.clone());
+            let port = random::in_range(self.ports.clone());
             let Ok(socket) = bind(SocketAddr::new(local, port)) else {
                 continue;
             };
