@@ -198,15 +198,13 @@ impl ConnectionRegistry {
         self.publish_presence(&connection.person);
     }
 
-    /// Publishes a user's presence if it changed.
+    /// Publishes a user's presence, name and role, if they changed. Connections other than the newest may have an old name.
     pub fn publish_presence(&self, person: &Person) {
         let mut state = self.lock();
         let presence = state.presence(person.id);
         let direct_rooms = state.direct_rooms(person.id);
-        let present = PersonPresence {
-            person: person.clone(),
-            presence,
-        };
+        let person = state.newest_identity(person.id).unwrap_or(person).clone();
+        let present = PersonPresence { person, presence };
         for published in state.presences.set(present, direct_rooms) {
             state.publish_presence(&published);
         }

@@ -6,7 +6,11 @@ use super::{
     retained::RetainedFrames,
 };
 use crate::{
-    model::{ClientId, RoomId, UserId, room::RoomKind, user::Presence},
+    model::{
+        ClientId, RoomId, UserId,
+        room::RoomKind,
+        user::{Person, Presence},
+    },
     protocol::ws::ServerFrame,
     server::bus::ConnectedClient,
 };
@@ -54,6 +58,12 @@ impl State {
         } else {
             Presence::Away
         }
+    }
+
+    /// None without a connection.
+    pub(super) fn newest_identity(&self, user: UserId) -> Option<&Person> {
+        let connections = &self.users.get(&user)?.connections;
+        connections.last().map(|newest| &newest.person)
     }
 
     pub(super) fn add(&mut self, connection: &Arc<Connection>) {
