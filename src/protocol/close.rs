@@ -16,13 +16,13 @@ pub enum CloseCode {
     Replaced,
     /// 4001: the session ended. Sign in instead of reconnecting.
     SignedOut,
-    /// 4002: no `hello` in time, or with another user's client id: a bug in the client.
+    /// 4002: the first frame was no `hello`, or had another user's client id: a bug in the client.
     NoHello,
     /// 4003: the server refused too many frames. Reconnect with backoff.
     TooManyErrors,
     /// 4008: the client read too slowly. Reconnect and resume.
     TooSlow,
-    /// 4009: silence beyond the heartbeat timeout. Reconnect and resume.
+    /// 4009: nothing arrived for too long, or no `hello` in time. Reconnect and resume.
     HeartbeatTimeout,
 }
 

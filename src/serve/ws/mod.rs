@@ -101,7 +101,8 @@ async fn start_session(
 ) -> Result<ClientSession, ConnectionEnd> {
     send_queue.send(head).await?;
     let hello = timeout(HELLO_TIMEOUT, read_hello(socket)).await;
-    let hello = hello.unwrap_or(Err(ConnectionEnd::Closed(CloseCode::NoHello)))?;
+    // A network that stalls delays it too, so the client may try again.
+    let hello = hello.unwrap_or(Err(ConnectionEnd::Closed(CloseCode::HeartbeatTimeout)))?;
     let connection = Connection::new(
         hello.client,
         who.person,

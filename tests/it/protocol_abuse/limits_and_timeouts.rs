@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test]
-async fn who_sends_no_hello_is_closed_with_4002() {
+async fn a_client_without_a_hello_in_time_may_connect_again() {
     let mut fixture = AbuseFixture::new().await;
     let mut ws = WsClient::open_socket(&fixture.mallory).await;
     let closed = tokio::time::timeout(Duration::from_secs(20), ws.next_frame()).await;
     let why = closed
         .expect("within 20 s")
         .expect_err("no frame before hello");
-    assert_eq!(why.map(|why| u16::from(why.code)), Some(4002));
+    assert_eq!(why.map(|why| u16::from(why.code)), Some(4009));
     fixture.assert_others_unaffected().await;
 }
 
