@@ -1,5 +1,7 @@
 //! Order of a connection's messages: what follows a refused message in its room is refused as well, so that a client
 //! that sends them again in order never posts them in another.
+//!
+//! No clock decides: however late a frame is read, it is judged by what the client sent before it.
 
 use crate::{
     model::{MessageId, RoomId},
@@ -10,9 +12,9 @@ use tokio::time::Instant;
 
 /// Beyond it, nothing is held back in further rooms.
 const MAX_HELD_ROOMS: usize = 64;
-/// After the time to retry, for a client that gave the message up.
-const GIVE_UP_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between the retries of what follows a message that is overdue.
+/// Of a room. Of later ones, the newest is known.
+const MAX_FOLLOWERS: usize = 64;
+/// Of a message that follows one whose time to retry has come.
 const OVERDUE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Rooms of one connection in which a message was refused for now. A new connection starts without.
@@ -26,6 +28,8 @@ struct HeldRoom {
     room: RoomId,
     /// What the room's other messages wait for.
     first: MessageId,
+    /// Refused because of it. A client sends one of them again only after `first`, or without it.
+    followers: Vec<MessageId>,
     code: ErrorCode,
     retry_at: Instant,
     /// How often `first` was refused.
@@ -42,15 +46,20 @@ impl SendOrder {
         let Some(position) = self.held.iter().position(|held| held.room == room) else {
             return Ok(0);
         };
-        let held = &self.held[position];
+        let held = &mut self.held[position];
         if held.first == id {
             return Ok(self.held.swap_remove(position).refusals);
         }
-        if let Some(wait) = held.remaining(Instant::now()) {
-            return Err(following_refusal(held.code).with_retry_after(wait));
+        // The client has given the first one up.
+        if held.followers.contains(&id) {
+            self.held.swap_remove(position);
+            return Ok(0);
         }
-        self.held.swap_remove(position);
-        Ok(0)
+        held.followers.truncate(MAX_FOLLOWERS - 1);
+        held.followers.push(id);
+        let wait = held.retry_at.checked_duration_since(Instant::now());
+        let wait = wait.unwrap_or(OVERDUE_RETRY_INTERVAL);
+        Err(following_refusal(held.code).with_retry_after(wait))
     }
 
     /// Holds back what follows a message that was refused for now, for the `refusals`-th time.
@@ -58,32 +67,15 @@ impl SendOrder {
         let Some(retry_after_ms) = why.retry_after_ms else {
             return;
         };
-        let now = Instant::now();
-        if self.held.len() >= MAX_HELD_ROOMS {
-            self.held.retain(|held| held.remaining(now).is_some());
-        }
         if self.held.len() < MAX_HELD_ROOMS {
             self.held.push(HeldRoom {
                 room,
                 first,
+                followers: Vec::new(),
                 code: why.code,
-                retry_at: now + Duration::from_millis(retry_after_ms.into()),
+                retry_at: Instant::now() + Duration::from_millis(retry_after_ms.into()),
                 refusals,
             });
-        }
-    }
-}
-
-impl HeldRoom {
-    /// How long the following messages wait; `None` once the client has given the first one up.
-    fn remaining(&self, now: Instant) -> Option<Duration> {
-        let gives_up_at = self.retry_at + GIVE_UP_TIMEOUT;
-        if now < self.retry_at {
-            Some(self.retry_at - now)
-        } else if now < gives_up_at {
-            Some((gives_up_at - now).min(OVERDUE_RETRY_INTERVAL))
-        } else {
-            None
         }
     }
 }
@@ -133,18 +125,32 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_message_that_the_client_gave_up_delays_the_others_for_ten_seconds() {
+    async fn a_message_that_is_read_late_is_held_back_all_the_same() {
+        let mut order = SendOrder::default();
+        order.hold(room(1), id(1), &refusal(ErrorCode::Unavailable, 20), 1);
+        advance(Duration::from_secs(60)).await;
+        let refused = order.admit(room(1), id(2));
+        assert_eq!(wait(refused), Some((ErrorCode::Unavailable, 1_000)));
+        assert_eq!(order.admit(room(1), id(1)), Ok(1));
+        assert_eq!(order.admit(room(1), id(2)), Ok(0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_is_sent_again_gives_up_the_one_before_it() {
         let mut order = SendOrder::default();
         order.hold(room(1), id(1), &refusal(ErrorCode::RateLimited, 20), 1);
-        advance(Duration::from_millis(20)).await;
-        let refused = order.admit(room(1), id(2));
-        assert_eq!(wait(refused), Some((ErrorCode::RateLimited, 1_000)));
-        advance(Duration::from_millis(9_600)).await;
-        let refused = order.admit(room(1), id(2));
-        assert_eq!(wait(refused), Some((ErrorCode::RateLimited, 400)));
-        advance(Duration::from_millis(400)).await;
+        for n in 2..200 {
+            let refused = order.admit(room(1), id(n));
+            assert_eq!(wait(refused), Some((ErrorCode::RateLimited, 20)));
+        }
+        assert_eq!(order.held[0].followers.len(), MAX_FOLLOWERS);
         assert_eq!(order.admit(room(1), id(2)), Ok(0));
         assert!(order.held.is_empty());
+        order.hold(room(1), id(1), &refusal(ErrorCode::RateLimited, 20), 1);
+        for n in 2..200 {
+            order.admit(room(1), id(n)).unwrap_err();
+        }
+        assert_eq!(order.admit(room(1), id(199)), Ok(0), "the newest is known");
     }
 
     #[tokio::test(start_paused = true)]
@@ -154,9 +160,9 @@ mod tests {
         for n in 0..=most {
             order.hold(room(n), id(n), &refusal(ErrorCode::RateLimited, 20), 1);
         }
-        let mut is_held = |n| order.admit(room(n), id(1_000)).is_err();
-        assert!(is_held(most - 1) && !is_held(most));
-        advance(Duration::from_secs(11)).await;
+        assert!(order.admit(room(most - 1), id(1_000)).is_err());
+        assert!(order.admit(room(most), id(1_000)).is_ok());
+        assert_eq!(order.admit(room(0), id(0)), Ok(1));
         order.hold(
             room(most),
             id(most),
@@ -164,6 +170,6 @@ mod tests {
             1,
         );
         assert!(order.admit(room(most), id(1_000)).is_err());
-        assert_eq!(order.held.len(), 1);
+        assert_eq!(order.held.len(), MAX_HELD_ROOMS);
     }
 }
