@@ -9,7 +9,6 @@ use crate::{
     server::{
         AppState, Error, Result,
         control::{self, ControlFile},
-        random,
         store::Store,
     },
 };
@@ -65,8 +64,6 @@ pub async fn change_role(
     let account = account.ok_or_else(|| format!("there is no user {name}"))?;
     let user = account.person.id;
     store.update_role(user, role).await.map_err(in_words)?;
-    let mark = random::new_id().to_string();
-    store.mark_role_change(&mark).await.map_err(in_words)?;
     if let Some(control) = control::read(data).await? {
         request_reconnect(&control, user).await.map_err(|why| {
             let address = &control.base_url;

@@ -261,9 +261,8 @@ pub async fn set_password(
         }
     }
     let hash = password::hash(new).await?;
-    app.store.update_password(signed.person.id, &hash).await?;
     app.store
-        .delete_other_sessions(signed.person.id, &signed.token_hash)
+        .update_password(signed.person.id, &hash, &signed.token_hash)
         .await?;
     app.connections
         .close_other_sessions(signed.person.id, &signed.token_hash);

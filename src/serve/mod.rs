@@ -7,6 +7,7 @@ mod nodes;
 mod page_cache;
 mod router;
 mod server_functions;
+mod session_checks;
 #[cfg(test)]
 mod simulation;
 mod telemetry;
@@ -41,7 +42,10 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, Semaphore},
+};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 /// Few enough to keep pages responsive while all clients reconnect.
@@ -60,6 +64,8 @@ pub(crate) struct Systems {
     pub(crate) chat: ChatService,
     pub(crate) calls: Arc<CallRegistry>,
     pub(crate) welcome_permits: Semaphore,
+    /// Notified when sessions of open connections may have changed.
+    pub(crate) session_check: Notify,
 }
 
 /// Serves until SIGINT or SIGTERM. Prints the listen address and, while there is no administrator, the one-time link
@@ -136,6 +142,7 @@ pub async fn run(config: Config) -> Result<(), String> {
     let stopping = Shutdown::default();
     let news_heartbeats = tokio::spawn(news::server::run_heartbeats(app.clone()));
     let socket_timers = tokio::spawn(ws::run_timers(systems.clone()));
+    let session_checks = tokio::spawn(session_checks::run(systems.clone()));
     let nodes = inbox.map(|inbox| tokio::spawn(nodes::run(systems.clone(), inbox)));
     let calls_shutdown = CancellationToken::new();
     let call_leader = AbortOnDropHandle::new(tokio::spawn(call_leader::run(
@@ -157,7 +164,13 @@ pub async fn run(config: Config) -> Result<(), String> {
     calls_shutdown.cancel();
     // Stores decisions about calls.
     let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, call_leader).await;
-    let tasks = [news_heartbeats, socket_timers, mark, backups];
+    let tasks = [
+        news_heartbeats,
+        socket_timers,
+        session_checks,
+        mark,
+        backups,
+    ];
     for task in tasks.into_iter().chain(nodes).chain(metrics) {
         task.abort();
     }
@@ -232,6 +245,7 @@ impl Systems {
             chat: ChatService::new(app.clone()),
             calls,
             welcome_permits: Semaphore::new(MAX_CONCURRENT_WELCOMES),
+            session_check: Notify::new(),
         }))
     }
 }

@@ -6,7 +6,7 @@
 use super::{Systems, ws};
 use crate::{
     model::{ClientId, UserId},
-    protocol::{close::CloseCode, ws::ServerFrame},
+    protocol::ws::ServerFrame,
     server::{
         AppState, Result,
         bus::{
@@ -14,7 +14,6 @@ use crate::{
             Message, NodeId, ReceivedCounts, RemoteCommand,
         },
         live::{Connection, Disconnect},
-        session,
         store::Stream,
         task,
     },
@@ -36,7 +35,7 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 const NODE_TIMEOUT: Duration = Duration::from_secs(4);
 /// While the bus is connected.
 const STORE_POLL_INTERVAL: Duration = Duration::from_secs(10);
-const MAX_CONCURRENT_SESSION_CHECKS: usize = 128;
+const MAX_CONCURRENT_REFRESHES: usize = 128;
 const MAX_PENDING_CHANGES: usize = 10_000;
 /// What was lost meanwhile is refreshed together.
 const PAGE_REFRESH_DELAY: Duration = Duration::from_secs(2);
@@ -130,11 +129,8 @@ pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
     }
 }
 
-/// Reads lost events periodically and after the bus reconnects; then, and after a role was changed on a command line,
-/// also compares sessions.
+/// Reads lost events periodically and after the bus reconnects; then also compares sessions.
 async fn poll_store(systems: Arc<Systems>, bus: Bus, bus_changed: Arc<Notify>) {
-    let mut role_changes = RoleChanges::default();
-    role_changes.has_new(&systems.app).await;
     let connected = bus.connected();
     let mut is_connected = *connected.borrow();
     loop {
@@ -154,44 +150,10 @@ async fn poll_store(systems: Arc<Systems>, bus: Bus, bus_changed: Arc<Notify>) {
         if let Err(error) = systems.app.event_log.catch_up().await {
             tracing::warn!(%error, "events of other nodes could not be read");
         }
-        if role_changes.has_new(&systems.app).await || is_back {
-            check_sessions(&systems.app).await;
+        if is_back {
+            systems.session_check.notify_one();
         }
     }
-}
-
-/// Detects changes of roles by the mark in the store.
-#[derive(Default)]
-struct RoleChanges {
-    known: Option<String>,
-}
-
-impl RoleChanges {
-    async fn has_new(&mut self, app: &AppState) -> bool {
-        match app.store.find_role_change().await {
-            Ok(mark) => std::mem::replace(&mut self.known, mark.clone()) != mark,
-            Err(error) => {
-                tracing::warn!(%error, "changes of roles could not be read");
-                false
-            }
-        }
-    }
-}
-
-async fn check_sessions(app: &AppState) {
-    let check = |connection: Arc<Connection>| async move {
-        match session::revalidate(app, &connection).await {
-            Ok(Some(person)) if person == connection.person => {}
-            Ok(Some(_)) => connection.close(CloseCode::GoingAway),
-            Ok(None) => connection.close(CloseCode::SignedOut),
-            // Checked again when the page reconnects.
-            Err(error) => tracing::warn!(%error, "a session could not be read"),
-        }
-    };
-    let connections = stream::iter(app.connections.local_connections());
-    connections
-        .for_each_concurrent(MAX_CONCURRENT_SESSION_CHECKS, check)
-        .await;
 }
 
 /// Sends pages what lost messages may have said: read cursors and unread counts. Also checks sessions.
@@ -204,14 +166,13 @@ async fn refresh_pages(systems: Arc<Systems>, is_due: Arc<Notify>) {
             tracing::warn!(%error, "events of other nodes could not be read");
         }
         let users = stream::iter(app.connections.local_users()).map(Ok);
-        let refreshed = users.try_for_each_concurrent(MAX_CONCURRENT_SESSION_CHECKS, |user| {
-            refresh_rooms(app, user)
-        });
+        let refreshed = users
+            .try_for_each_concurrent(MAX_CONCURRENT_REFRESHES, |user| refresh_rooms(app, user));
         if let Err(error) = refreshed.await {
             tracing::warn!(%error, "the rooms of pages could not be read; retrying");
             is_due.notify_one();
         }
-        check_sessions(app).await;
+        systems.session_check.notify_one();
         sleep(PAGE_REFRESH_INTERVAL).await;
     }
 }

@@ -1,22 +1,20 @@
-//! Values that all nodes share: secrets generated once, and the mark of the latest change of a role.
+//! Values that all nodes share: secrets generated once, and the mark of the latest change of who a session is.
 
-use super::Store;
-use crate::server::error::Result;
+use super::{Store, Tx};
+use crate::server::{error::Result, random};
 
-const ROLE_CHANGE_SETTING: &str = "role_change";
+/// The name is that of an earlier build.
+const SESSION_CHANGE_SETTING: &str = "role_change";
 
 impl Store {
-    /// Marks that a role was changed past the running servers. `mark` is new with each change.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn mark_role_change(&self, mark: &str) -> Result<()> {
+    /// Marks that this transaction ends a session, or changes the name or the role of its user.
+    pub(super) async fn mark_session_change(tx: &mut Tx) -> Result<()> {
         sqlx::query(
             "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         )
-        .bind(ROLE_CHANGE_SETTING)
-        .bind(mark)
-        .execute(&self.write_pool)
+        .bind(SESSION_CHANGE_SETTING)
+        .bind(random::new_id().to_string())
+        .execute(&mut **tx)
         .await?;
         Ok(())
     }
@@ -25,9 +23,9 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn find_role_change(&self) -> Result<Option<String>> {
+    pub async fn find_session_change(&self) -> Result<Option<String>> {
         let found: Option<(String,)> = sqlx::query_as("SELECT value FROM settings WHERE name = $1")
-            .bind(ROLE_CHANGE_SETTING)
+            .bind(SESSION_CHANGE_SETTING)
             .fetch_optional(&self.read_pool)
             .await?;
         Ok(found.map(|(mark,)| mark))

@@ -147,11 +147,14 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn update_role(&self, id: UserId, role: Role) -> Result<bool> {
+        let mut tx = self.begin().await?;
         let done = sqlx::query("UPDATE users SET role = $2 WHERE id = $1")
             .bind(id.to_string())
             .bind(role.as_str())
-            .execute(&self.write_pool)
+            .execute(&mut *tx)
             .await?;
+        Self::mark_session_change(&mut tx).await?;
+        tx.commit().await?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -160,6 +163,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn update_name(&self, id: UserId, name: &UserName) -> Result<bool> {
+        let mut tx = self.begin().await?;
         let done = sqlx::query(
             "UPDATE users SET name = $2, name_key = $3
              WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users WHERE name_key = $3 AND id <> $1)",
@@ -167,28 +171,41 @@ impl Store {
         .bind(id.to_string())
         .bind(name.as_str())
         .bind(name_key(name))
-        .execute(&self.write_pool)
+        .execute(&mut *tx)
         .await;
-        match done {
+        let is_renamed = match done {
             // Taken at the same moment.
-            Err(error) if is_unique_violation(&error) => Ok(false),
-            done => Ok(done?.rows_affected() == 1),
+            Err(error) if is_unique_violation(&error) => false,
+            done => done?.rows_affected() == 1,
+        };
+        if !is_renamed {
+            return Ok(false);
         }
+        Self::mark_session_change(&mut tx).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
-    /// Sets a user's password; a guest becomes a member.
+    /// Sets a user's password; a guest becomes a member. Deletes the user's sessions, except that with token hash `keep`.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn update_password(&self, id: UserId, hash: &str) -> Result<()> {
+    pub async fn update_password(&self, id: UserId, hash: &str, keep: &str) -> Result<()> {
+        let mut tx = self.begin().await?;
         sqlx::query(
             "UPDATE users SET password_hash = $2, role = CASE role WHEN 'guest' THEN 'member' ELSE role END WHERE id = $1",
         )
         .bind(id.to_string())
         .bind(hash)
-        .execute(&self.write_pool)
+        .execute(&mut *tx)
         .await?;
-        Ok(())
+        sqlx::query("DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2")
+            .bind(id.to_string())
+            .bind(keep)
+            .execute(&mut *tx)
+            .await?;
+        Self::mark_session_change(&mut tx).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Creates a session.
@@ -233,24 +250,13 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn delete_session(&self, token_hash: &str) -> Result<()> {
+        let mut tx = self.begin().await?;
         sqlx::query("DELETE FROM sessions WHERE token_hash = $1")
             .bind(token_hash)
-            .execute(&self.write_pool)
+            .execute(&mut *tx)
             .await?;
-        Ok(())
-    }
-
-    /// Deletes a user's sessions, except that with token hash `keep`.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn delete_other_sessions(&self, user: UserId, keep: &str) -> Result<()> {
-        sqlx::query("DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2")
-            .bind(user.to_string())
-            .bind(keep)
-            .execute(&self.write_pool)
-            .await?;
-        Ok(())
+        Self::mark_session_change(&mut tx).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Deletes expired sessions.
