@@ -14,7 +14,7 @@ use crate::{
         message::{Content, Message, RoomEvent},
         room::RoomSummary,
         story::Story,
-        user::Presence,
+        user::{Person, Presence},
     },
     server::{
         AppState, Result,
@@ -64,6 +64,7 @@ pub(super) fn find_unfinished(
 
 /// What is stored.
 struct Stored {
+    people: BTreeMap<UserId, Person>,
     rooms: BTreeMap<RoomId, Vec<Message>>,
     summaries: BTreeMap<UserId, Vec<RoomSummary>>,
     stories: BTreeMap<Seq, StoryId>,
@@ -93,12 +94,13 @@ pub(super) async fn check(
     }
     check_news(&stored, readers, history, &mut found);
     check_calls(&stored, history, &mut found);
-    check_nodes(world, pages, &mut found);
+    check_nodes(world, pages, &stored, &mut found);
     found
 }
 
 async fn load(app: &AppState, users: &BTreeSet<UserId>) -> Result<Stored> {
     let mut stored = Stored {
+        people: BTreeMap::new(),
         rooms: BTreeMap::new(),
         summaries: BTreeMap::new(),
         stories: BTreeMap::new(),
@@ -110,6 +112,8 @@ async fn load(app: &AppState, users: &BTreeSet<UserId>) -> Result<Stored> {
     }
     let mut streams = BTreeSet::from([Stream::News, Stream::Memberships]);
     for user in users {
+        let person = app.store.find_user(*user).await?;
+        stored.people.extend(person.map(|person| (*user, person)));
         let rooms = app.store.list_rooms(*user).await?;
         for call in app.store.list_ended_calls(*user, ALL_EVENTS).await? {
             stored.calls.insert(call.id, call.state);
@@ -300,10 +304,16 @@ fn check_page(page: &Page, pages: &[Page], stored: &Stored, found: &mut Vec<Stri
         let Some(timeline) = shown.chat.timeline(room.id) else {
             continue;
         };
-        let all = &stored.rooms[&room.id];
-        let messages = timeline.messages();
+        let without_names = |messages: &[Message]| -> Vec<_> {
+            let messages = messages.iter();
+            messages
+                .map(|one| (one.seq, one.id, one.author.id, one.content.clone()))
+                .collect()
+        };
+        let all = without_names(&stored.rooms[&room.id]);
+        let messages = without_names(timeline.messages());
         let is_complete = timeline.has_older || messages.len() == all.len();
-        if !all.ends_with(messages) || !is_complete || timeline.cursor().seq != room.head {
+        if !all.ends_with(&messages) || !is_complete || timeline.cursor().seq != room.head {
             fail(format!(
                 "it shows up to {:?} of the messages up to {} of {}",
                 timeline.cursor(),
@@ -314,7 +324,8 @@ fn check_page(page: &Page, pages: &[Page], stored: &Stored, found: &mut Vec<Stri
     }
     let people: BTreeMap<_, _> = pages
         .iter()
-        .map(|page| (page.visitor.person.id, Presence::Online))
+        .map(|page| page.visitor.person.id)
+        .map(|user| (user, (stored.people[&user].clone(), Presence::Online)))
         .collect();
     if shown.people != people {
         fail(format!(
@@ -324,8 +335,8 @@ fn check_page(page: &Page, pages: &[Page], stored: &Stored, found: &mut Vec<Stri
     }
 }
 
-/// Every node knows the connections of all pages, and no others.
-fn check_nodes(world: &World, pages: &[Page], found: &mut Vec<String>) {
+/// Every node knows the connections of all pages and no others, and under which name and in which role.
+fn check_nodes(world: &World, pages: &[Page], stored: &Stored, found: &mut Vec<String>) {
     for node in 0..world.node_count() {
         let Some(systems) = world.systems(node) else {
             continue;
@@ -337,6 +348,12 @@ fn check_nodes(world: &World, pages: &[Page], found: &mut Vec<String>) {
                 connections.len(),
                 pages.len()
             ));
+        }
+        for connection in &connections {
+            let person = &connection.person;
+            if stored.people.get(&person.id) != Some(person) {
+                found.push(format!("node {node} takes a page for one of {person:?}"));
+            }
         }
         let queued: usize = connections.iter().map(|one| one.queued_bytes()).sum();
         if queued > 0 {

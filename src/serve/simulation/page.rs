@@ -64,6 +64,10 @@ pub(super) enum Command {
     /// The connection passes on nothing more.
     Cut,
     Break,
+    /// The next connection sends its `hello` only after that.
+    DelayHello {
+        ms: u64,
+    },
     /// The page reads nothing for a time.
     Stall {
         ms: u64,
@@ -94,7 +98,7 @@ pub(super) struct Shown {
     pub(super) chat: ChatState,
     pub(super) caller: Caller,
     pub(super) is_connected: bool,
-    pub(super) people: BTreeMap<UserId, Presence>,
+    pub(super) people: BTreeMap<UserId, (Person, Presence)>,
     /// Rooms whose newest page is being fetched.
     pub(super) fetching: Vec<RoomId>,
 }
@@ -126,6 +130,8 @@ impl Page {
             timers: Vec::new(),
             next_tick: Instant::now(),
             stalled_until: Instant::now(),
+            hello_delay: Duration::ZERO,
+            hello_due: None,
             fetches: FuturesUnordered::new(),
         };
         tokio::spawn(browser.run(command_rx));
@@ -169,6 +175,9 @@ struct Browser {
     timers: Vec<(Instant, Timer)>,
     next_tick: Instant,
     stalled_until: Instant,
+    /// Of the next connection.
+    hello_delay: Duration,
+    hello_due: Option<Instant>,
     fetches: FuturesUnordered<BoxFuture<'static, Fetched>>,
 }
 
@@ -312,12 +321,15 @@ impl Browser {
     fn next_due(&self) -> Instant {
         let chat = self.timers.iter().map(|(at, _)| *at);
         let stall = Some(self.stalled_until).filter(|at| *at > Instant::now());
-        let due = chat.chain(stall).min();
+        let due = chat.chain(stall).chain(self.hello_due).min();
         due.map_or(self.next_tick, |at| at.min(self.next_tick))
     }
 
     fn on_due(&mut self) {
         let now = Instant::now();
+        if self.hello_due.take_if(|at| *at <= now).is_some() {
+            self.say_hello();
+        }
         if now >= self.next_tick {
             self.next_tick = now + Duration::from_millis(TIMER_INTERVAL.unsigned_abs());
             self.dispatch(ConnectionEvent::Timer);
@@ -351,6 +363,7 @@ impl Browser {
             return;
         };
         self.connection = None;
+        self.hello_due = None;
         lock(&self.shown).is_connected = false;
         match effect {
             ConnectionEffect::Connect => self.connect(),
@@ -398,14 +411,12 @@ impl Browser {
                 if let Some(connection) = &mut self.connection {
                     connection.open();
                 }
-                let cursors = lock(&self.shown).chat.on_open();
-                self.history.record_cursors(self.index, &cursors);
-                self.send(&ClientFrame::Hello {
-                    client: self.client,
-                    cursors,
-                    visible: true,
-                    incarnation: self.incarnation,
-                });
+                let delay = std::mem::take(&mut self.hello_delay);
+                if delay.is_zero() {
+                    self.say_hello();
+                } else {
+                    self.hello_due = Some(Instant::now() + delay);
+                }
                 self.dispatch(ConnectionEvent::Opened);
             }
             Received::Closed(code) => {
@@ -425,6 +436,17 @@ impl Browser {
         }
     }
 
+    fn say_hello(&mut self) {
+        let cursors = lock(&self.shown).chat.on_open();
+        self.history.record_cursors(self.index, &cursors);
+        self.send(&ClientFrame::Hello {
+            client: self.client,
+            cursors,
+            visible: true,
+            incarnation: self.incarnation,
+        });
+    }
+
     fn on_frame(&mut self, frame: &ServerFrame) {
         self.dispatch(ConnectionEvent::Received);
         match frame {
@@ -439,7 +461,8 @@ impl Browser {
                 self.reconnect.policy.on_pong(*n, now);
             }
             ServerFrame::People { people } => {
-                let people = people.iter().map(|one| (one.person.id, one.presence));
+                let people = people.iter();
+                let people = people.map(|one| (one.person.id, (one.person.clone(), one.presence)));
                 lock(&self.shown).people = people.collect();
             }
             ServerFrame::Presence { entry } => {
@@ -447,7 +470,8 @@ impl Browser {
                 if entry.presence == Presence::Offline {
                     shown.people.remove(&entry.person.id);
                 } else {
-                    shown.people.insert(entry.person.id, entry.presence);
+                    let shown_entry = (entry.person.clone(), entry.presence);
+                    shown.people.insert(entry.person.id, shown_entry);
                 }
             }
             _ => {}
@@ -564,6 +588,7 @@ impl Browser {
                 let actions = lock(&self.shown).caller.leave(now);
                 self.send_actions(actions);
             }
+            Command::DelayHello { ms } => self.hello_delay = Duration::from_millis(ms),
             Command::Stall { ms } => {
                 self.stalled_until = Instant::now() + Duration::from_millis(ms);
             }

@@ -1,11 +1,16 @@
 //! What happens in a simulation: made from a seed, or kept as JSON.
 
-use crate::server::store::{Fault, Step as StoreStep};
+use crate::{
+    model::user::Role,
+    server::store::{Fault, Step as StoreStep},
+};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde::{Deserialize, Serialize};
 
 /// In milliseconds, from the first step to the last.
 const DURATION_MS: u64 = 60_000;
+/// From a fault at one moment to what goes with it.
+const MAX_COMPANY_MS: u64 = 4_000;
 const CONCURRENT_PEOPLE: std::ops::RangeInclusive<usize> = 2..=5;
 
 /// A simulation from beginning to end. Equal plans have equal runs.
@@ -66,6 +71,15 @@ pub(super) enum Action {
     Publish {
         node: usize,
     },
+    ChangeRole {
+        node: usize,
+        person: usize,
+        role: Role,
+    },
+    ChangeName {
+        node: usize,
+        person: usize,
+    },
     Call {
         page: usize,
         person: usize,
@@ -97,8 +111,9 @@ pub(super) enum FaultAction {
         node: usize,
         ms: u64,
     },
-    /// Of each thousand messages.
+    /// Of each thousand messages to a node.
     BusMessages {
+        node: usize,
         lost: u32,
         doubled: u32,
         late: u32,
@@ -130,6 +145,11 @@ pub(super) enum FaultAction {
     },
     BreakPage {
         page: usize,
+    },
+    /// From the handshake of the next connection to its `hello`.
+    LateHello {
+        page: usize,
+        ms: u64,
     },
     SlowPage {
         page: usize,
@@ -189,6 +209,31 @@ impl From<StatementFault> for Fault {
     }
 }
 
+impl FaultAction {
+    /// None if it happens at one moment, or its end is not planned.
+    fn duration_ms(&self) -> Option<u64> {
+        match *self {
+            Self::StoreBlackHole { ms, .. }
+            | Self::StoreRefuses { ms, .. }
+            | Self::StoreSlow { ms, .. }
+            | Self::BusMessages { ms, .. }
+            | Self::BusAway { ms, .. }
+            | Self::Pause { ms, .. }
+            | Self::Crash { ms, .. }
+            | Self::Stop { ms, .. }
+            | Self::SlowPage { ms, .. }
+            | Self::SlowReader { ms, .. } => Some(ms),
+            Self::Statement { .. }
+            | Self::Clock { .. }
+            | Self::CutPage { .. }
+            | Self::LateHello { .. }
+            | Self::BreakPage { .. }
+            | Self::CutReader { .. }
+            | Self::BreakReader { .. } => None,
+        }
+    }
+}
+
 impl Plan {
     /// The plan of a seed.
     pub(super) fn from_seed(seed: u64) -> Self {
@@ -204,7 +249,7 @@ impl Plan {
         };
         let mut steps = Vec::new();
         let at = |random: &mut StdRng| random.random_range(0..DURATION_MS);
-        for _ in 0..random.random_range(20..80) {
+        for _ in 0..random.random_range(15..60) {
             let action = draw_use(&mut random, &settings);
             let at_ms = at(&mut random);
             steps.push(Step { at_ms, action });
@@ -212,6 +257,9 @@ impl Plan {
         for _ in 0..random.random_range(2..9) {
             let fault = draw_fault(&mut random, &settings);
             let at_ms = at(&mut random);
+            if random.random_bool(0.5) {
+                draw_company(&mut random, &settings, &fault, at_ms, &mut steps);
+            }
             let action = Action::Fault(fault);
             steps.push(Step { at_ms, action });
         }
@@ -249,8 +297,53 @@ fn draw_use(random: &mut StdRng, settings: &Settings) -> Action {
                 random.random_range(0..settings.people),
             ],
         },
-        92..95 => Action::CreateRoom { node },
+        92..94 => Action::CreateRoom { node },
+        94 => Action::ChangeName {
+            node,
+            person: random.random_range(0..settings.people),
+        },
+        95..97 => Action::ChangeRole {
+            node,
+            person: random.random_range(0..settings.people),
+            role: *Role::ALL.choose(random).unwrap_or(&Role::Member),
+        },
         _ => Action::Reload { page },
+    }
+}
+
+/// What goes on in one room, and with the connections of pages, while a fault lasts. Far apart, faults seldom meet.
+fn draw_company(
+    random: &mut StdRng,
+    settings: &Settings,
+    fault: &FaultAction,
+    began_at_ms: u64,
+    steps: &mut Vec<Step>,
+) {
+    let room = random.random_range(0..4);
+    let longest = fault.duration_ms().unwrap_or(MAX_COMPANY_MS);
+    let mut add = |random: &mut StdRng, within_ms: u64, action: Action| {
+        let at_ms = began_at_ms + random.random_range(0..within_ms.max(1));
+        steps.push(Step { at_ms, action });
+    };
+    for _ in 0..random.random_range(1..=3) {
+        let page = random.random_range(0..settings.pages);
+        let messages = *[1, 1, 2].choose(random).unwrap_or(&1);
+        let send = Action::Send {
+            page,
+            room,
+            messages,
+        };
+        add(random, longest.min(MAX_COMPANY_MS), send);
+    }
+    for _ in 0..random.random_range(1..=2) {
+        let page = random.random_range(0..settings.pages);
+        let action = match random.random_range(0..4) {
+            0 => Action::Fault(FaultAction::CutPage { page }),
+            1 => Action::Fault(FaultAction::BreakPage { page }),
+            2 => Action::OpenRoom { page, room },
+            _ => Action::Reload { page },
+        };
+        add(random, longest, action);
     }
 }
 
@@ -281,6 +374,7 @@ fn draw_fault(random: &mut StdRng, settings: &Settings) -> FaultAction {
         25..31 => FaultAction::StoreBlackHole { node, ms: short },
         31..37 => FaultAction::StoreRefuses { node, ms: short },
         37..52 if has_bus => FaultAction::BusMessages {
+            node,
             lost: random.random_range(0..400),
             doubled: random.random_range(0..200),
             late: random.random_range(0..200),
@@ -296,7 +390,8 @@ fn draw_fault(random: &mut StdRng, settings: &Settings) -> FaultAction {
         },
         86..91 => FaultAction::BreakPage { page },
         91..93 => FaultAction::SlowPage { page, ms: short },
-        93..96 => FaultAction::CutPage { page },
+        93 => FaultAction::LateHello { page, ms: short },
+        94..96 => FaultAction::CutPage { page },
         96 => FaultAction::BreakReader { reader },
         97 => FaultAction::SlowReader { reader, ms: short },
         _ => FaultAction::CutReader { reader },

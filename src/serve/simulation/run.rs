@@ -167,6 +167,24 @@ impl Simulation {
                 });
             }
             Action::Publish { node } => self.publish(*node),
+            Action::ChangeRole { node, person, role } => {
+                let user = visitors[*person].person.id;
+                let others = visitors.iter().map(|other| &other.person);
+                let admin = others.cloned().find(|other| other.id != user);
+                if let Some(admin) = admin {
+                    let role = role.as_str();
+                    self.spawn_request(*node, move |systems| async move {
+                        drop(people::server::set_role(&systems.app, &admin, user, role).await);
+                    });
+                }
+            }
+            Action::ChangeName { node, person } => {
+                let user = visitors[*person].person.id;
+                self.spawn_request(*node, move |systems| async move {
+                    let name = format!("Person {:.8}", random::new_token());
+                    drop(people::server::change_name(&systems.app, user, &name).await);
+                });
+            }
             Action::Call { page, person } => {
                 let person = Box::new(visitors[*person].person.clone());
                 if person.id != self.pages[*page].visitor.person.id {
@@ -219,24 +237,22 @@ impl Simulation {
                 later(ms, Box::new(move |world| world.heal_store(node)));
             }
             FaultAction::BusMessages {
+                node,
                 lost,
                 doubled,
                 late,
                 ms,
             } => {
-                if let Some(broker) = world.broker() {
-                    broker.set_faults(MessageFaults {
-                        lost,
-                        doubled,
-                        late,
-                    });
-                    let end = |world: Arc<World>| {
-                        if let Some(broker) = world.broker() {
-                            broker.set_faults(MessageFaults::default());
-                        }
-                    };
-                    later(ms, Box::new(end));
-                }
+                let faults = MessageFaults {
+                    lost,
+                    doubled,
+                    late,
+                };
+                world.set_message_faults(node, faults);
+                let end = move |world: Arc<World>| {
+                    world.set_message_faults(node, MessageFaults::default())
+                };
+                later(ms, Box::new(end));
             }
             FaultAction::BusAway { node, ms } => {
                 world.set_bus_connected(node, false);
@@ -260,6 +276,9 @@ impl Simulation {
             FaultAction::Clock { node, offset_ms } => world.set_clock_offset(node, offset_ms),
             FaultAction::CutPage { page } => self.pages[page].tell(Command::Cut),
             FaultAction::BreakPage { page } => self.pages[page].tell(Command::Break),
+            FaultAction::LateHello { page, ms } => {
+                self.pages[page].tell(Command::DelayHello { ms });
+            }
             FaultAction::SlowPage { page, ms } => self.pages[page].tell(Command::Stall { ms }),
             FaultAction::CutReader { reader } => self.readers[reader].tell(ReaderCommand::Cut),
             FaultAction::BreakReader { reader } => {
@@ -275,11 +294,11 @@ impl Simulation {
     async fn heal(&mut self) {
         let world = &self.world;
         if let Some(broker) = world.broker() {
-            broker.set_faults(MessageFaults::default());
             self.fault_count += broker.fault_count();
         }
         for node in 0..world.node_count() {
             world.heal_store(node);
+            world.set_message_faults(node, MessageFaults::default());
             world.set_bus_connected(node, true);
             world.resume(node);
             if let Some(systems) = world.systems(node) {

@@ -5,7 +5,7 @@ use crate::{
     model::Cursor,
     news,
     serve::{
-        Systems, call_leader, close_live_connections, nodes,
+        Systems, call_leader, close_live_connections, nodes, session_checks,
         ws::{self, Identity},
     },
     server::{
@@ -13,7 +13,7 @@ use crate::{
         app_state::community_epoch,
         bus::{
             Bus, Message,
-            simulated::{Broker, Link},
+            simulated::{Broker, Link, MessageFaults},
         },
         clock,
         config::Config,
@@ -191,6 +191,7 @@ impl World {
         let systems = Systems::new(&app).await?;
         task::spawn(news::server::run_heartbeats(app.clone()));
         task::spawn(ws::run_timers(systems.clone()));
+        task::spawn(session_checks::run(systems.clone()));
         if let Some(inbox) = inbox {
             task::spawn(nodes::run(systems.clone(), inbox));
         }
@@ -254,6 +255,13 @@ impl World {
     pub(super) fn set_bus_connected(&self, node: usize, is_connected: bool) {
         if let Some(link) = &self.slot(node).link {
             link.set_connected(is_connected);
+        }
+    }
+
+    /// Of the messages to a node.
+    pub(super) fn set_message_faults(&self, node: usize, faults: MessageFaults) {
+        if let Some(link) = &self.slot(node).link {
+            link.set_faults(faults);
         }
     }
 

@@ -31,7 +31,6 @@ pub(crate) struct Broker(Mutex<State>);
 
 struct State {
     random: StdRng,
-    faults: MessageFaults,
     subscribers: BTreeMap<u64, Subscriber>,
     next_id: u64,
     links: Vec<LinkState>,
@@ -49,6 +48,8 @@ struct LinkState {
     node: Arc<Node>,
     connected: watch::Sender<bool>,
     unsent: Vec<Outgoing>,
+    /// Of messages to the node.
+    faults: MessageFaults,
 }
 
 struct Outgoing {
@@ -73,7 +74,6 @@ impl Broker {
     pub(crate) fn new(seed: u64) -> Arc<Self> {
         Arc::new(Self(Mutex::new(State {
             random: StdRng::seed_from_u64(seed),
-            faults: MessageFaults::default(),
             subscribers: BTreeMap::new(),
             next_id: 0,
             links: Vec::new(),
@@ -88,15 +88,12 @@ impl Broker {
             node: node.clone(),
             connected: watch::channel(true).0,
             unsent: Vec::new(),
+            faults: MessageFaults::default(),
         });
         Link {
             broker: self.clone(),
             index: state.links.len() - 1,
         }
-    }
-
-    pub(crate) fn set_faults(&self, faults: MessageFaults) {
-        self.lock().faults = faults;
     }
 
     pub(crate) fn fault_count(&self) -> u64 {
@@ -119,10 +116,11 @@ impl Broker {
         let subscribers = state.subscribers.iter();
         let receivers: Vec<_> = subscribers
             .filter(|(_, subscriber)| subscriber.subject == subject)
-            .map(|(id, _)| *id)
+            .map(|(id, subscriber)| (*id, subscriber.link))
             .collect();
-        for id in receivers {
-            for delay in state.draw_deliveries() {
+        for (id, link) in receivers {
+            let faults = state.links[link].faults;
+            for delay in state.draw_deliveries(faults) {
                 let (broker, message) = (self.clone(), message.clone());
                 tokio::spawn(async move {
                     sleep(delay).await;
@@ -154,13 +152,13 @@ impl Broker {
 
 impl State {
     /// Delays of a message: none if it is lost, two if it is doubled.
-    fn draw_deliveries(&mut self) -> Vec<Duration> {
+    fn draw_deliveries(&mut self, faults: MessageFaults) -> Vec<Duration> {
         let fate = self.random.random_range(0..1_000);
         let MessageFaults {
             lost,
             doubled,
             late,
-        } = self.faults;
+        } = faults;
         // Equal delays keep the order.
         let usual = Duration::from_millis(1);
         let long = Duration::from_millis(self.random.random_range(2..1_000));
@@ -194,6 +192,11 @@ impl Link {
         for outgoing in unsent {
             self.broker.publish(self.index, outgoing);
         }
+    }
+
+    /// Of messages to the node.
+    pub(crate) fn set_faults(&self, faults: MessageFaults) {
+        self.broker.lock().links[self.index].faults = faults;
     }
 
     pub(super) fn publish(&self, subject: &str, payload: Bytes, reply: Option<String>) {

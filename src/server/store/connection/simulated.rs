@@ -286,7 +286,7 @@ impl SimulatedConnection {
             Some(Fault::LosesAnswer | Fault::HangsAfter) | None => {}
         }
         let _busy = Busy::begin(&self.session);
-        let guard = self.lock_for_writing(step).await?;
+        let mut guard = self.lock_for_writing(step).await?;
         let rows = {
             let mut session = lock(&self.session);
             let Some(connection) = &mut session.connection else {
@@ -295,10 +295,12 @@ impl SimulatedConnection {
             let rows = block_on(connection.fetch_many(query).try_collect::<Vec<_>>());
             match (step, &rows) {
                 // Without a lock, the session is in a transaction already.
-                (Step::Begin, _) if guard.is_some() => session.write_guard = guard,
+                (Step::Begin, _) if guard.is_some() => session.write_guard = guard.take(),
                 (Step::Commit | Step::Rollback, Ok(_)) => session.write_guard = None,
                 _ => {}
             }
+            // A single statement is its own transaction.
+            drop(guard);
             rows?
         };
         if step == Step::Begin && database.is_shared {
