@@ -22,7 +22,7 @@ use tokio::{
         mpsc::{self, error::TrySendError},
         oneshot,
     },
-    time::sleep,
+    time::{Instant, sleep, sleep_until},
 };
 
 /// After a failure: at once, and after the deadlines of all statements.
@@ -183,19 +183,24 @@ pub(super) async fn run_announcements(
     mut announcements: mpsc::Receiver<Announcement>,
 ) {
     let mut failed = VecDeque::new();
+    let mut retry_at = Instant::now();
     loop {
         let announcement = tokio::select! {
             biased;
-            announcement = announcements.recv() => announcement,
-            () = sleep(ANNOUNCEMENT_RETRY_DELAY), if !failed.is_empty() => {
+            () = sleep_until(retry_at), if !failed.is_empty() => {
                 retry_announcements(&store, &fanout, &mut failed).await;
+                retry_at = Instant::now() + ANNOUNCEMENT_RETRY_DELAY;
                 continue;
             }
+            announcement = announcements.recv() => announcement,
         };
         match announcement {
             Some(Announcement::Joined(event)) => {
                 if let Err(error) = announce(&store, &fanout, &event).await {
                     tracing::warn!(%error, ?event, "a new room could not be announced; retrying");
+                    if failed.is_empty() {
+                        retry_at = Instant::now() + ANNOUNCEMENT_RETRY_DELAY;
+                    }
                     failed.push_back(event);
                     failed.truncate(MAX_FAILED_ANNOUNCEMENTS);
                 }
