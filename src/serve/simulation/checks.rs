@@ -2,6 +2,7 @@
 
 use super::{
     history::{History, MessageRecord},
+    observer::Observer,
     page::Page,
     reader::Reader,
     world::World,
@@ -31,6 +32,7 @@ pub(super) fn find_unfinished(
     world: &World,
     pages: &[Page],
     readers: &[Reader],
+    observers: &[Observer],
     history: &History,
 ) -> Option<String> {
     for node in 0..world.node_count() {
@@ -43,6 +45,12 @@ pub(super) fn find_unfinished(
     }
     if let Some(reader) = readers.iter().find(|reader| !reader.known().is_connected) {
         return Some(format!("reader {} is not connected", reader.index));
+    }
+    if let Some(observer) = observers.iter().find(|one| !one.told().is_welcome) {
+        return Some(format!(
+            "the observer of node {} is not connected",
+            observer.node
+        ));
     }
     pages.iter().find_map(|page| {
         let shown = page.shown();
@@ -77,6 +85,7 @@ pub(super) async fn check(
     world: &World,
     pages: &[Page],
     readers: &[Reader],
+    observers: &[Observer],
     history: &History,
 ) -> Vec<String> {
     let users: BTreeSet<UserId> = pages.iter().map(|page| page.visitor.person.id).collect();
@@ -94,6 +103,7 @@ pub(super) async fn check(
     }
     check_news(&stored, readers, history, &mut found);
     check_calls(&stored, history, &mut found);
+    check_observers(observers, &pages[0], &stored, &mut found);
     check_nodes(world, pages, &stored, &mut found);
     found
 }
@@ -335,18 +345,37 @@ fn check_page(page: &Page, pages: &[Page], stored: &Stored, found: &mut Vec<Stri
     }
 }
 
-/// Every node knows the connections of all pages and no others, and under which name and in which role.
+/// Every connection was told every event of every room of its user, here the user of the first page.
+fn check_observers(observers: &[Observer], page: &Page, stored: &Stored, found: &mut Vec<String>) {
+    for observer in observers {
+        let told = observer.told();
+        for room in &stored.summaries[&page.visitor.person.id] {
+            let missing = match told.rooms.get(&room.id) {
+                Some(told) => told.missing(room.head),
+                None => (1..=room.head).collect(),
+            };
+            if !missing.is_empty() {
+                found.push(format!(
+                    "the observer of node {} was not told {missing:?} of {}",
+                    observer.node, room.id
+                ));
+            }
+        }
+    }
+}
+
+/// Every node knows the connections of all pages and observers and no others, and under which name and in which role.
 fn check_nodes(world: &World, pages: &[Page], stored: &Stored, found: &mut Vec<String>) {
     for node in 0..world.node_count() {
         let Some(systems) = world.systems(node) else {
             continue;
         };
         let connections = systems.app.connections.connections();
-        if connections.len() != pages.len() {
+        let count = pages.len() + world.node_count();
+        if connections.len() != count {
             found.push(format!(
-                "node {node} knows {} connections of {} pages",
+                "node {node} knows {} connections of {count} clients",
                 connections.len(),
-                pages.len()
             ));
         }
         for connection in &connections {

@@ -6,6 +6,7 @@
 mod caller;
 mod checks;
 mod history;
+mod observer;
 mod page;
 mod plan;
 mod reader;

@@ -181,7 +181,7 @@ struct Browser {
     fetches: FuturesUnordered<BoxFuture<'static, Fetched>>,
 }
 
-struct Connection {
+pub(super) struct Connection {
     pipe: Arc<Pipe>,
     state: ConnectionState,
 }
@@ -192,7 +192,7 @@ enum ConnectionState {
     Open(Box<WebSocket<Stream>>),
 }
 
-enum Received {
+pub(super) enum Received {
     Opened,
     Frame(Box<ServerFrame>),
     Closed(u16),
@@ -218,8 +218,15 @@ impl Write for Stream {
 }
 
 impl Connection {
+    pub(super) fn new(end: PipeEnd) -> Self {
+        Self {
+            pipe: end.pipe(),
+            state: ConnectionState::Opening(Some(end), Vec::new()),
+        }
+    }
+
     /// Cancel safe.
-    async fn next(&mut self) -> Received {
+    pub(super) async fn next(&mut self) -> Received {
         loop {
             match &mut self.state {
                 ConnectionState::Opening(end, head) => {
@@ -260,7 +267,7 @@ impl Connection {
         }
     }
 
-    fn open(&mut self) {
+    pub(super) fn open(&mut self) {
         if let ConnectionState::Opening(end, head) = &mut self.state
             && let Some(end) = end.take()
         {
@@ -271,7 +278,7 @@ impl Connection {
         }
     }
 
-    fn send(&mut self, frame: &ClientFrame) {
+    pub(super) fn send(&mut self, frame: &ClientFrame) {
         if let ConnectionState::Open(socket) = &mut self.state {
             let text = serde_json::to_string(frame).unwrap();
             // What does not fit is sent by a later call; a broken connection shows in the read.
@@ -377,12 +384,7 @@ impl Browser {
         tracing::trace!(page = self.index, node, "connecting");
         let token_hash = self.visitor.token_hash.clone();
         match self.world.connect(node, token_hash, self.delay) {
-            Some(end) => {
-                self.connection = Some(Connection {
-                    pipe: end.pipe(),
-                    state: ConnectionState::Opening(Some(end), Vec::new()),
-                });
-            }
+            Some(end) => self.connection = Some(Connection::new(end)),
             None => self.dispatch(ConnectionEvent::Lost(DisconnectCause::ServerUnavailable)),
         }
     }

@@ -311,7 +311,8 @@ fn draw_use(random: &mut StdRng, settings: &Settings) -> Action {
     }
 }
 
-/// What goes on in one room, and with the connections of pages, while a fault lasts. Far apart, faults seldom meet.
+/// What goes on in one room, in a call, and with the connections of pages, while a fault lasts. Far apart, faults seldom
+/// meet.
 fn draw_company(
     random: &mut StdRng,
     settings: &Settings,
@@ -321,10 +322,6 @@ fn draw_company(
 ) {
     let room = random.random_range(0..4);
     let longest = fault.duration_ms().unwrap_or(MAX_COMPANY_MS);
-    let mut add = |random: &mut StdRng, within_ms: u64, action: Action| {
-        let at_ms = began_at_ms + random.random_range(0..within_ms.max(1));
-        steps.push(Step { at_ms, action });
-    };
     for _ in 0..random.random_range(1..=3) {
         let page = random.random_range(0..settings.pages);
         let messages = *[1, 1, 2].choose(random).unwrap_or(&1);
@@ -333,7 +330,24 @@ fn draw_company(
             room,
             messages,
         };
-        add(random, longest.min(MAX_COMPANY_MS), send);
+        let within_ms = longest.min(MAX_COMPANY_MS);
+        let at_ms = began_at_ms + random.random_range(0..within_ms);
+        steps.push(Step {
+            at_ms,
+            action: send,
+        });
+    }
+    if random.random_bool(0.5) {
+        let call = Action::Call {
+            page: random.random_range(0..settings.pages),
+            person: random.random_range(0..settings.people),
+        };
+        let before_ms = random.random_range(0..MAX_COMPANY_MS);
+        let at_ms = began_at_ms.saturating_sub(before_ms);
+        steps.push(Step {
+            at_ms,
+            action: call,
+        });
     }
     for _ in 0..random.random_range(1..=2) {
         let page = random.random_range(0..settings.pages);
@@ -343,7 +357,8 @@ fn draw_company(
             2 => Action::OpenRoom { page, room },
             _ => Action::Reload { page },
         };
-        add(random, longest, action);
+        let at_ms = began_at_ms + random.random_range(0..longest);
+        steps.push(Step { at_ms, action });
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     checks,
     history::History,
+    observer::Observer,
     page::{Command, Page, Visitor},
     plan::{Action, FaultAction, Plan},
     reader::{Reader, ReaderCommand},
@@ -88,6 +89,7 @@ struct Simulation {
     history: Arc<History>,
     pages: Vec<Page>,
     readers: Vec<Reader>,
+    observers: Vec<Observer>,
     fault_count: u64,
 }
 
@@ -109,9 +111,14 @@ impl Simulation {
             let seed = plan.seed ^ (u64::try_from(index).unwrap_or_default() + 200);
             Reader::open(&world, &history, index, seed)
         });
+        let observers = (0..world.node_count()).map(|node| {
+            let seed = plan.seed ^ (u64::try_from(node).unwrap_or_default() + 300);
+            Observer::open(&world, &visitors[0], node, seed)
+        });
         let mut simulation = Self {
             pages: pages.collect(),
             readers: readers.collect(),
+            observers: observers.collect(),
             world,
             history,
             fault_count: 0,
@@ -325,7 +332,15 @@ impl Simulation {
     }
 
     fn find_unfinished(&self) -> Option<String> {
-        checks::find_unfinished(&self.world, &self.pages, &self.readers, &self.history)
+        let Self {
+            world,
+            history,
+            pages,
+            readers,
+            observers,
+            ..
+        } = self;
+        checks::find_unfinished(world, pages, readers, observers, history)
     }
 
     /// As a program does: again under the same id, until it is published.
@@ -365,9 +380,10 @@ impl Simulation {
                 history,
                 pages,
                 readers,
+                observers,
                 ..
             } = &self;
-            violations.extend(checks::check(world, pages, readers, history).await);
+            violations.extend(checks::check(world, pages, readers, observers, history).await);
         }
         let records = self.history.records();
         violations.extend(records.violations.iter().cloned());
