@@ -240,7 +240,7 @@ impl Plan {
         let mut random = StdRng::seed_from_u64(seed);
         let people = random.random_range(CONCURRENT_PEOPLE);
         let settings = Settings {
-            nodes: *[1, 2, 2, 3].choose(&mut random).unwrap_or(&1),
+            nodes: *[1, 1, 2, 2, 3].choose(&mut random).unwrap_or(&1),
             people,
             pages: people + random.random_range(0..=people),
             readers: random.random_range(1..=2),
@@ -337,6 +337,13 @@ fn draw_company(
             action: send,
         });
     }
+    let reader = random.random_range(0..settings.pages);
+    if random.random_bool(0.5) {
+        let before_ms = random.random_range(0..MAX_COMPANY_MS);
+        let at_ms = began_at_ms.saturating_sub(before_ms);
+        let action = Action::OpenRoom { page: reader, room };
+        steps.push(Step { at_ms, action });
+    }
     if random.random_bool(0.5) {
         let call = Action::Call {
             page: random.random_range(0..settings.pages),
@@ -349,15 +356,15 @@ fn draw_company(
             action: call,
         });
     }
-    for _ in 0..random.random_range(1..=2) {
-        let page = random.random_range(0..settings.pages);
+    for page in [reader, random.random_range(0..settings.pages)] {
         let action = match random.random_range(0..4) {
             0 => Action::Fault(FaultAction::CutPage { page }),
             1 => Action::Fault(FaultAction::BreakPage { page }),
             2 => Action::OpenRoom { page, room },
             _ => Action::Reload { page },
         };
-        let at_ms = began_at_ms + random.random_range(0..longest);
+        let within_ms = *[MAX_COMPANY_MS, longest].choose(random).unwrap_or(&longest);
+        let at_ms = began_at_ms + random.random_range(0..within_ms);
         steps.push(Step { at_ms, action });
     }
 }
