@@ -337,11 +337,10 @@ fn draw_company(
             action: send,
         });
     }
-    let reader = random.random_range(0..settings.pages);
     if random.random_bool(0.5) {
-        let before_ms = random.random_range(0..MAX_COMPANY_MS);
-        let at_ms = began_at_ms.saturating_sub(before_ms);
-        let action = Action::OpenRoom { page: reader, room };
+        let page = random.random_range(0..settings.pages);
+        let at_ms = began_at_ms + random.random_range(0..MAX_COMPANY_MS);
+        let action = Action::OpenRoom { page, room };
         steps.push(Step { at_ms, action });
     }
     if random.random_bool(0.5) {
@@ -356,11 +355,11 @@ fn draw_company(
             action: call,
         });
     }
-    for page in [reader, random.random_range(0..settings.pages)] {
-        let action = match random.random_range(0..4) {
+    for _ in 0..random.random_range(1..=2) {
+        let page = random.random_range(0..settings.pages);
+        let action = match random.random_range(0..3) {
             0 => Action::Fault(FaultAction::CutPage { page }),
             1 => Action::Fault(FaultAction::BreakPage { page }),
-            2 => Action::OpenRoom { page, room },
             _ => Action::Reload { page },
         };
         let within_ms = *[MAX_COMPANY_MS, longest].choose(random).unwrap_or(&longest);
