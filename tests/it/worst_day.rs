@@ -252,6 +252,7 @@ async fn a_disk_is_full_again_and_again() {
     command.args(["token", "create", "Gazette", "--data"]);
     let token = print_token(command.arg(disk.storage().folder())).await;
     let anybody = Browser::anonymous(&server, "Anybody");
+    let reader = Browser::join(&server, "Reader").await;
     let nodes = [server];
     let load = Load::start(&nodes, token).await;
     let count = setting("RIALTO_FULL_DISKS", 1);
@@ -264,6 +265,12 @@ async fn a_disk_is_full_again_and_again() {
             assert!(began.elapsed() < HEAL_BOUND, "writes are refused");
             sleep(Duration::from_millis(50)).await;
         }
+        // Reading needs no writing.
+        let room = reader.get("/chat/general").await;
+        assert_eq!(room.status(), 200);
+        let room = room.text().await.unwrap();
+        let is_shown = |n: u32| room.contains(&format!(">Page 0 {n}<"));
+        assert!((0..10_000).any(is_shown), "{room}");
         disk.free();
         healed = healed.max(load.wait_until_live(HEAL_BOUND).await);
         assert_eq!(anybody.get("/readyz").await.status(), 200);

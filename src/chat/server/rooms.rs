@@ -10,9 +10,15 @@ use crate::{
     },
     protocol::{failure::Failure, ws::ServerFrame},
     server::{
-        AppState, Result, clock, event_log::NewMessage, random, slug::slugify, store::PostedMessage,
+        AppState, Result, clock, event_log::NewMessage, random, slug::slugify,
+        store::PostedMessage, task,
     },
 };
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// The next page shows the room as read; a store that is slow delays this one no longer.
+const MARK_AS_READ_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The room list and the presence list of a user.
 ///
@@ -56,16 +62,8 @@ pub async fn find_room_history(
         messages.remove(0);
     }
     let is_newest = before > room.head;
-    if mark_read
-        && is_newest
-        && room.read_seq < room.head
-        && let Some(cursor) = app
-            .event_log
-            .update_read_cursor(id, user.id, room.head)
-            .await?
-    {
-        app.connections
-            .send_to_user(user.id, &ServerFrame::read(id, cursor));
+    if mark_read && is_newest && room.read_seq < room.head {
+        mark_as_read(app, id, user.id, room.head).await;
     }
     Ok(RoomHistory {
         room,
@@ -74,6 +72,21 @@ pub async fn find_room_history(
         is_newest,
         form_message_id: MessageId(random::new_id()),
     })
+}
+
+/// Who reads while nothing can be stored still reads: waits for [`MARK_AS_READ_TIMEOUT`] at most.
+async fn mark_as_read(app: &AppState, room: RoomId, user: UserId, seq: Seq) {
+    let (event_log, connections) = (app.event_log.clone(), app.connections.clone());
+    let marked = task::spawn(async move {
+        match event_log.update_read_cursor(room, user, seq).await {
+            Ok(Some(cursor)) => {
+                connections.send_to_user(user, &ServerFrame::read(room, cursor));
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "a room could not be marked as read"),
+        }
+    });
+    let _ = timeout(MARK_AS_READ_TIMEOUT, marked).await;
 }
 
 /// Posts a message from a plain HTML form.
