@@ -30,6 +30,7 @@ pub mod slug;
 pub mod socket;
 pub mod store;
 pub mod store_mark;
+pub(crate) mod sync;
 pub mod task;
 pub mod tls;
 pub mod turn;

@@ -4,11 +4,14 @@
 //! as there are cores. A blocked socket gets a task of its own, so it does not delay the others.
 
 use super::send_queue::SendQueue;
-use crate::server::task;
+use crate::server::{
+    sync::{Mutex, MutexGuard},
+    task,
+};
 use std::{
     num::NonZeroUsize,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::available_parallelism,
@@ -115,6 +118,6 @@ impl Shard {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<SendQueue>>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock()
     }
 }

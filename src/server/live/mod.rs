@@ -27,13 +27,13 @@ pub use send_queue::{ConnectionEnd, EncodedFrame, SendQueue};
 use crate::{
     model::{ClientId, RoomId, UserId, room::RoomKind, user::Person},
     protocol::{close::CloseCode, ws::ServerFrame},
-    server::bus::{Bus, ClientChange, RemoteCommand},
+    server::{
+        bus::{Bus, ClientChange, RemoteCommand},
+        sync::{Mutex, MutexGuard},
+    },
 };
 use state::State;
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 /// Result of registering a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,7 +264,7 @@ impl ConnectionRegistry {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

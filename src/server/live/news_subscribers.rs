@@ -4,12 +4,12 @@ use super::{
     event::EncodedEvent,
     send_queue::{EncodedFrame, SendQueue},
 };
-use crate::protocol::close::CloseCode;
-use bytes::Bytes;
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+use crate::{
+    protocol::close::CloseCode,
+    server::sync::{Mutex, MutexGuard},
 };
+use bytes::Bytes;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Filter of a news subscription.
 #[derive(Debug, Clone, Default)]
@@ -99,6 +99,6 @@ impl NewsSubscribers {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

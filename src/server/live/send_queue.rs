@@ -11,14 +11,18 @@ use super::flusher::{Flusher, Shard};
 use crate::{
     model::Seq,
     protocol::close::CloseCode,
-    server::{socket::Socket, store::Stream},
+    server::{
+        socket::Socket,
+        store::Stream,
+        sync::{Mutex, MutexGuard},
+    },
 };
 use bytes::Bytes;
 use queue_state::{QueueState, WakeTarget};
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 use tokio::{sync::Notify, time::timeout};
@@ -263,8 +267,7 @@ impl SendQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {
-        // Plain data stays valid after a panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     #[cfg(test)]
