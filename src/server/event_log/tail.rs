@@ -17,14 +17,16 @@ use crate::{
     server::{
         error::Result,
         live::EncodedEvent,
-        store::{Store, Stream},
+        store::{EventRow, Store, Stream, StreamState},
+        sync::{Mutex, MutexGuard},
     },
 };
 use cached_stream::{CachedStream, Placement};
 use std::{
     collections::BTreeMap,
+    future::Future,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -59,6 +61,34 @@ struct State {
     cached: Option<CachedStream>,
     /// Published while the stream was first read from the store.
     pending_events: Vec<EncodedEvent>,
+}
+
+/// What tails read in the store.
+pub(super) trait StreamStore: Sync {
+    fn find_stream(&self, stream: Stream) -> impl Future<Output = Result<StreamState>> + Send;
+
+    /// The events after a sequence, oldest first, at most `max_events`.
+    fn list_events(
+        &self,
+        stream: Stream,
+        after: Seq,
+        max_events: Seq,
+    ) -> impl Future<Output = Result<Vec<EventRow>>> + Send;
+}
+
+impl StreamStore for Store {
+    async fn find_stream(&self, stream: Stream) -> Result<StreamState> {
+        self.find_stream(stream).await
+    }
+
+    async fn list_events(
+        &self,
+        stream: Stream,
+        after: Seq,
+        max_events: Seq,
+    ) -> Result<Vec<EventRow>> {
+        self.list_events(stream, after, max_events).await
+    }
 }
 
 /// A loaded tail, which no other task loads or removes meanwhile.
@@ -128,8 +158,9 @@ impl Tails {
                 }
             }
         };
+        self.count_bytes(delta);
         drop(state);
-        self.apply_delta(delta);
+        self.evict_if_full();
         PublishOutcome::Published
     }
 
@@ -146,7 +177,11 @@ impl Tails {
         heads.collect()
     }
 
-    pub(super) async fn position(&self, store: &Store, stream: Stream) -> Result<(Epoch, Seq)> {
+    pub(super) async fn position(
+        &self,
+        store: &impl StreamStore,
+        stream: Stream,
+    ) -> Result<(Epoch, Seq)> {
         let (tail, _) = self.get_or_insert_tail(stream);
         if let Some(position) = tail.position() {
             return Ok(position);
@@ -159,7 +194,7 @@ impl Tails {
             .ok_or_else(|| sqlx::Error::RowNotFound.into())
     }
 
-    async fn load(&self, store: &Store, stream: Stream) -> Result<LoadedTail> {
+    async fn load(&self, store: &impl StreamStore, stream: Stream) -> Result<LoadedTail> {
         loop {
             let (tail, _) = self.get_or_insert_tail(stream);
             let load_guard = tail.load_lock.clone().lock_owned().await;
@@ -176,17 +211,26 @@ impl Tails {
     }
 
     /// The caller holds the load lock.
-    async fn load_state(&self, store: &Store, stream: Stream, tail: &Arc<Tail>) -> Result<()> {
+    async fn load_state(
+        &self,
+        store: &impl StreamStore,
+        stream: Stream,
+        tail: &Arc<Tail>,
+    ) -> Result<()> {
         if tail.lock().cached.is_some() {
             return Ok(());
         }
         let found = store.find_stream(stream).await;
         let found = found.inspect_err(|_| self.remove(stream, tail))?;
-        let added_bytes = tail.lock().set_loaded(CachedStream::new(found));
-        self.apply_delta(CacheDelta {
+        let cached = CachedStream::new(found);
+        let mut state = tail.lock();
+        let added_bytes = state.set_loaded(cached, self.max_events);
+        self.count_bytes(CacheDelta {
             added_bytes,
             removed_bytes: 0,
         });
+        drop(state);
+        self.evict_if_full();
         Ok(())
     }
 
@@ -225,17 +269,22 @@ impl Tails {
         Seq::try_from(self.max_events).unwrap_or(Seq::MAX)
     }
 
-    /// The caller must not hold a lock.
-    fn apply_delta(
+    /// The caller holds the tail's lock, so that nobody evicts bytes that are not counted.
+    fn count_bytes(
         &self,
         CacheDelta {
             added_bytes,
             removed_bytes,
         }: CacheDelta,
     ) {
-        let bytes = self.bytes.fetch_add(added_bytes, Ordering::Relaxed) + added_bytes;
-        self.bytes.fetch_sub(removed_bytes, Ordering::Relaxed);
-        if bytes.saturating_sub(removed_bytes) > self.max_bytes {
+        self.bytes.fetch_add(added_bytes, Ordering::Relaxed);
+        let before = self.bytes.fetch_sub(removed_bytes, Ordering::Relaxed);
+        debug_assert!(before >= removed_bytes, "bytes that were not counted");
+    }
+
+    /// The caller must not hold a lock.
+    fn evict_if_full(&self) {
+        if self.bytes.load(Ordering::Relaxed) > self.max_bytes {
             self.evict();
         }
     }
@@ -248,19 +297,17 @@ impl Tails {
             if self.bytes.load(Ordering::Relaxed) <= self.max_bytes / 4 * 3 {
                 return;
             }
-            let removed_bytes = tail
-                .lock()
-                .cached
-                .as_mut()
-                .map_or(0, |cached| cached.trim(0));
-            self.bytes.fetch_sub(removed_bytes, Ordering::Relaxed);
+            let mut state = tail.lock();
+            let cached = state.cached.as_mut();
+            self.count_bytes(CacheDelta {
+                added_bytes: 0,
+                removed_bytes: cached.map_or(0, |cached| cached.trim(0)),
+            });
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Stream, Arc<Tail>>> {
-        self.by_stream
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.by_stream.lock()
     }
 }
 
@@ -273,7 +320,7 @@ impl Tail {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -287,20 +334,21 @@ impl State {
     }
 
     /// Returns the number of bytes added.
-    fn set_loaded(&mut self, mut cached: CachedStream) -> usize {
+    fn set_loaded(&mut self, mut cached: CachedStream, max_events: usize) -> usize {
         let mut pending = std::mem::take(&mut self.pending_events);
         // Those of several nodes come in any order.
         pending.sort_by_key(|event| event.seq);
         let added = pending.iter().map(|event| cached.append_published(event));
-        let added_bytes = added.sum();
+        let added_bytes: usize = added.sum();
+        let removed_bytes = cached.trim(max_events);
         self.cached = Some(cached);
-        added_bytes
+        added_bytes - removed_bytes
     }
 }
 
 /// Skips an event that cannot be encoded, which leaves a gap.
 async fn read_events(
-    store: &Store,
+    store: &impl StreamStore,
     stream: Stream,
     epoch: &Epoch,
     after: Seq,

@@ -1,15 +1,10 @@
 //! Publishing what the bus did not deliver, from the store.
 
-use super::{Tail, Tails, cached_stream::is_contiguous, read_events};
+use super::{CacheDelta, StreamStore, Tail, Tails, cached_stream::is_contiguous, read_events};
 use crate::{
     model::Seq,
-    server::{
-        error::Result,
-        live::EncodedEvent,
-        store::{Store, Stream},
-    },
+    server::{error::Result, live::EncodedEvent, store::Stream},
 };
-use std::sync::atomic::Ordering;
 
 const MAX_CATCH_UP_EVENTS: Seq = 256;
 
@@ -24,7 +19,7 @@ pub(in crate::server::event_log) enum Watched {
 impl Tails {
     pub(in crate::server::event_log) async fn catch_up(
         &self,
-        store: &Store,
+        store: &impl StreamStore,
         stream: Stream,
         mut publish: impl FnMut(&EncodedEvent),
     ) -> Result<()> {
@@ -55,10 +50,11 @@ impl Tails {
     ) {
         let mut state = tail.lock();
         let cached = state.cached.as_mut();
-        let removed_bytes = cached.map_or(0, |cached| cached.skip_to(last));
+        self.count_bytes(CacheDelta {
+            added_bytes: 0,
+            removed_bytes: cached.map_or(0, |cached| cached.skip_to(last)),
+        });
         events.iter().for_each(publish);
-        drop(state);
-        self.bytes.fetch_sub(removed_bytes, Ordering::Relaxed);
     }
 
     /// From now on, events of a stream whose subscribers have just come pass through its tail.
@@ -69,7 +65,7 @@ impl Tails {
     /// Publishes a new stream from its first event on: earlier ones may be lost, or have come before the subscribers.
     pub(in crate::server::event_log) async fn publish_from_start(
         &self,
-        store: &Store,
+        store: &impl StreamStore,
         stream: Stream,
         watched: Watched,
         mut publish: impl FnMut(&EncodedEvent),

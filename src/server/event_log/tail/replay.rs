@@ -1,7 +1,7 @@
 //! Missed events for a client that resumes.
 
 use super::{
-    CacheDelta, Tail, Tails,
+    CacheDelta, StreamStore, Tail, Tails,
     cached_stream::{ReplayLookup, is_contiguous},
     read_events,
 };
@@ -21,7 +21,7 @@ use crate::{
 impl Tails {
     pub(in crate::server::event_log) async fn replay(
         &self,
-        store: &Store,
+        store: &impl StreamStore,
         stream: Stream,
         cursor: &Cursor,
     ) -> Result<Replay> {
@@ -93,18 +93,19 @@ impl Tails {
             .cached
             .as_mut()
             .is_some_and(|cached| cached.prepend(events, after));
-        drop(state);
         if joined {
-            self.apply_delta(CacheDelta {
+            self.count_bytes(CacheDelta {
                 added_bytes,
                 removed_bytes: 0,
             });
         }
+        drop(state);
+        self.evict_if_full();
     }
 
     async fn replay_from_store(
         &self,
-        store: &Store,
+        store: &impl StreamStore,
         stream: Stream,
         cursor: &Cursor,
     ) -> Result<Replay> {

@@ -56,7 +56,7 @@ impl World {
                     oldest: 1,
                 });
                 let (tail, _) = tails.get_or_insert_tail(Stream::News);
-                tail.lock().set_loaded(cached);
+                tail.lock().set_loaded(cached, tails.max_events);
             }
         }
     }
