@@ -13,7 +13,10 @@ use crate::{
     server::bus::ClientChange,
 };
 use indexmap::{IndexMap, IndexSet};
-use std::collections::{HashMap, hash_map::Entry};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 #[derive(Debug, Clone)]
 pub(super) struct PublishedPresence {
@@ -187,14 +190,20 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Records and publishes a client's visibility.
+    /// Records and publishes a client's visibility. Other nodes are not told if a newer connection of the client has
+    /// replaced this one: they would take it for that one's.
     pub fn set_visible(&self, connection: &Connection, visible: bool) {
+        let mut state = self.lock();
         connection.set_visible(visible);
-        if connection.remote_node().is_none() {
-            let client = connection.client;
+        let client = connection.client;
+        let current = state.connections.get(&client);
+        let is_current =
+            current.is_some_and(|current| std::ptr::eq(Arc::as_ptr(current), connection));
+        if is_current && connection.remote_node().is_none() {
             let change = ClientChange::VisibilityChanged { client, visible };
-            self.publish_client_change(&mut self.lock(), change);
+            self.publish_client_change(&mut state, change);
         }
+        drop(state);
         self.publish_presence(&connection.person);
     }
 
