@@ -36,6 +36,8 @@ pub mod tls;
 pub mod turn;
 
 #[cfg(test)]
+pub(crate) mod interleavings;
+#[cfg(test)]
 pub(crate) mod simulation;
 
 pub use app_state::AppState;

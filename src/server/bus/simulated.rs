@@ -1,7 +1,10 @@
 //! A broker in memory, whose messages may be lost, doubled, late or out of order.
 
-use super::{BusError, Incoming};
-use crate::server::simulation::node::Node;
+use super::{Bus, BusError, Incoming, MAX_QUEUED_MESSAGES, NodeId, Transport};
+use crate::{
+    model::Epoch,
+    server::{random, simulation::node::Node},
+};
 use bytes::Bytes;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
@@ -67,6 +70,25 @@ pub(crate) struct Link {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").finish_non_exhaustive()
+    }
+}
+
+impl Bus {
+    /// A bus whose messages stay in its queue.
+    pub(crate) fn queueing(
+        link: Link,
+        community: &Epoch,
+    ) -> (Self, mpsc::Receiver<(String, Bytes)>) {
+        let (outgoing, outgoing_rx) = mpsc::channel(MAX_QUEUED_MESSAGES);
+        let bus = Self {
+            node: NodeId(random::new_id()),
+            community: community.0.as_str().into(),
+            connected: link.connected(),
+            transport: Transport::Simulated(link),
+            outgoing,
+            sent: Arc::default(),
+        };
+        (bus, outgoing_rx)
     }
 }
 

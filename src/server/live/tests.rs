@@ -1,3 +1,5 @@
+mod thread_interleavings;
+
 use super::*;
 use crate::{
     model::{

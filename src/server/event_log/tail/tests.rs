@@ -1,6 +1,7 @@
 //! Tests of the tails with a real store.
 
 mod interleavings;
+mod thread_interleavings;
 
 use super::*;
 use crate::{
