@@ -168,7 +168,11 @@ async fn handle_request(systems: Arc<Systems>, bus: Bus, request: Incoming) {
             action,
         }) => {
             // The client may have connected after this node's last update.
-            let connection = systems.app.connections.find_remote_connection(from, client);
+            // A node that led no calls when it forwarded the request may lead now.
+            let is_there =
+                |known: &Arc<Connection>| known.remote_node().unwrap_or(bus.node()) == from;
+            let connection = systems.app.connections.find_connection(client);
+            let connection = connection.filter(is_there);
             let page = connection.unwrap_or_else(|| {
                 let page = Connection::remote(client, person, true, from, bus.clone());
                 Arc::new(page.as_guest_of(guest_of))
