@@ -54,7 +54,7 @@ pub struct CallsClient {
     state: Memo<ClientCallState>,
     waiting_call: Memo<Option<CallView>>,
     peer_statuses: RwSignal<PeerStatuses>,
-    group_calls: RwSignal<KnownGroupCalls>,
+    group_calls: Memo<KnownGroupCalls>,
     active_speaker: RwSignal<Option<Seat>>,
     safety_code: RwSignal<Option<SafetyCode>>,
     transfers: RwSignal<Vec<FileTransfer>>,
@@ -90,7 +90,7 @@ impl CallsClient {
             state,
             waiting_call: Memo::new(move |_| machine.with(|machine| machine.waiting_call.clone())),
             peer_statuses: RwSignal::default(),
-            group_calls: RwSignal::default(),
+            group_calls: Memo::new(move |_| machine.with(|machine| machine.group_calls.clone())),
             active_speaker: RwSignal::default(),
             safety_code: RwSignal::default(),
             transfers: RwSignal::default(),
@@ -253,20 +253,17 @@ impl CallsClient {
     }
 
     fn update_machine<T>(self, change: impl FnOnce(&mut ClientCallMachine) -> T) -> T {
-        let mut machine = self.machine.get_untracked();
-        let old_waiting_id = machine.waiting_call.as_ref().map(|view| view.id);
-        let before = machine.state.clone();
+        let before = self.machine.get_untracked();
+        let mut machine = before.clone();
         let result = change(&mut machine);
-        let after = machine.state.clone();
-        let new_waiting_id = machine.waiting_call.as_ref().map(|view| view.id);
+        let reports = machine.ringing_reports(&before);
+        let (before, after) = (before.state, machine.state.clone());
         if self.machine.with_untracked(|known| *known != machine) {
             self.machine.set(machine);
         }
+        self.send_actions(reports);
         if before != after {
             self.apply_transition(&before, &after);
-        }
-        if let Some(id) = new_waiting_id.filter(|_| new_waiting_id != old_waiting_id) {
-            self.send_action(id, ClientAction::Ringing);
         }
         self.schedule_retransmit();
         result
@@ -283,9 +280,6 @@ impl CallsClient {
         if let ClientCallState::Ringing(view) = after {
             self.ringer
                 .start(view.caller.name.as_str(), view.media.label());
-            if before.call_id() != Some(view.id) {
-                self.send_action(view.id, ClientAction::Ringing);
-            }
         } else {
             self.ringer.stop();
         }

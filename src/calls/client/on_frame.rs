@@ -5,7 +5,7 @@ use crate::{
     model::{
         call::{
             group::{GroupCallView, Participation},
-            known_group_calls::KnownGroupCalls,
+            known_group_calls::CONFIRMATION_TIMEOUT,
         },
         message::{Content, RoomEvent},
     },
@@ -13,10 +13,6 @@ use crate::{
     ui::browser,
 };
 use leptos::prelude::*;
-
-/// Milliseconds that unconfirmed group calls stay listed after a reconnect; a node that just started has the list after
-/// 5 s.
-const GROUP_CALLS_SYNC_TIMEOUT: i32 = 6_000;
 
 impl CallsClient {
     pub(super) fn on_frame(self, frame: &ServerFrame) {
@@ -85,13 +81,9 @@ impl CallsClient {
     /// Sends again what may have been lost with the previous connection.
     fn on_welcome(self) {
         self.cancel_postponed_retransmit();
-        let connection = self
-            .group_calls
-            .try_update(KnownGroupCalls::mark_unconfirmed)
-            .unwrap_or_default();
-        browser::run_after(GROUP_CALLS_SYNC_TIMEOUT, move || {
-            self.group_calls
-                .update(|groups| groups.remove_unconfirmed(connection));
+        let connection = self.update_machine(|machine| machine.group_calls.mark_unconfirmed());
+        browser::run_after(CONFIRMATION_TIMEOUT, move || {
+            self.update_machine(|machine| machine.group_calls.remove_unconfirmed(connection));
         });
         self.send_actions(
             self.machine
@@ -106,15 +98,7 @@ impl CallsClient {
     }
 
     fn on_group_call(self, group: &GroupCallView) {
-        let mut group_calls = self.group_calls.get_untracked();
-        let group = group_calls.merge_view(group);
-        if self
-            .group_calls
-            .with_untracked(|known| *known != group_calls)
-        {
-            self.group_calls.set(group_calls);
-        }
-        let action = self.update_machine(|machine| machine.apply_group_view(&group));
+        let action = self.update_machine(|machine| machine.apply_group_view(group));
         self.send_actions(action);
         if let Some(Participation::In { ice_servers, .. }) = &group.participation
             && self.peers.with_or_default(|peers| peers.call_id()) == Some(group.id)

@@ -9,7 +9,9 @@ use super::{
     state::{
         ClientCallState,
         machine::ClientCallMachine,
-        retransmit_timers::{RetransmitTimers, TimerState},
+        retransmit_timers::{
+            EARLY_RETRANSMIT_DELAY, RETRANSMIT_INTERVAL, RetransmitTimers, TimerState,
+        },
     },
 };
 use crate::{
@@ -20,11 +22,6 @@ use crate::{
     ui::{browser, socket::SocketStatus},
 };
 use leptos::prelude::*;
-
-/// Milliseconds.
-const RETRANSMIT_INTERVAL: i32 = 5_000;
-/// Milliseconds.
-const EARLY_RETRANSMIT_DELAY: i32 = 1_500;
 
 impl CallsClient {
     pub(super) fn schedule_retransmit(self) {

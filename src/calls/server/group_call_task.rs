@@ -403,6 +403,7 @@ impl GroupCallTask {
                 .collect(),
             max_participants: self.call.max_participants(),
             as_of: self.changed_at,
+            term: self.term.term().number(),
             participation: None,
         }
     }

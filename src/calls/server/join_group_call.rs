@@ -262,6 +262,10 @@ impl CallRegistry {
             started_at: row.started_at,
             participants: Vec::new(),
             max_participants: self.table.group_limits.max_participants,
+            term: self
+                .table
+                .current_term()
+                .map_or(0, |term| term.term().number()),
             as_of: crate::server::clock::now().max(row.ended_at.unwrap_or(row.started_at)),
             participation: Some(Participation::Out),
         };

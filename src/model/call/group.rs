@@ -281,13 +281,24 @@ pub struct GroupCallView {
     pub participants: Vec<ParticipantView>,
     #[serde(rename = "most")]
     pub max_participants: usize,
-    /// By the server's clock, strictly increasing: an older view can arrive after a newer one.
+    /// By the server's clock, strictly increasing in a term: an older view can arrive after a newer one.
     #[serde(default)]
     pub as_of: Millis,
+    /// The sender's term as the call leader, whose clock counts; 0 for the only node and for a node of an earlier build.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub term: i64,
     /// Of the receiving client, if it changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "part")]
     pub participation: Option<Participation>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(term: &i64) -> bool {
+    *term == 0
 }
 
 /// A participant of a group call, as others see them.

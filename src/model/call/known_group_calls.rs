@@ -4,6 +4,10 @@ use super::group::{GroupCallView, Participation};
 use crate::model::RoomId;
 use std::collections::HashMap;
 
+/// Milliseconds that unconfirmed group calls stay listed after a reconnect; a node that just started has the list after
+/// 5 s.
+pub const CONFIRMATION_TIMEOUT: i32 = 6_000;
+
 /// Group calls that the server reported.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KnownGroupCalls {
@@ -31,7 +35,7 @@ impl KnownGroupCalls {
     /// Merges a view and returns the result. Of an older view only `participation` counts.
     pub fn merge_view(&mut self, view: &GroupCallView) -> GroupCallView {
         match self.by_room.get_mut(&view.room) {
-            Some(known) if known.view.id == view.id && is_older(view, &known.view) => {
+            Some(known) if known.view.id == view.id && known.is_newer_than(view) => {
                 known.is_confirmed = true;
                 let is_let_in = matches!(view.participation, Some(Participation::In { .. }))
                     && known.view.is_ended();
@@ -44,7 +48,7 @@ impl KnownGroupCalls {
             Some(known)
                 if known.view.id != view.id
                     && !known.view.is_ended()
-                    && view.started_at < known.view.started_at =>
+                    && known.is_of_later_call_than(view) =>
             {
                 view.clone()
             }
@@ -80,9 +84,32 @@ impl KnownGroupCalls {
     }
 }
 
-/// At equal `as_of`, an ended view is newer than an ongoing one.
-fn is_older(view: &GroupCallView, known: &GroupCallView) -> bool {
-    view.as_of < known.as_of || (view.as_of == known.as_of && known.is_ended() && !view.is_ended())
+impl KnownGroupCall {
+    /// An end is final: that of a node that missed the last changes has an earlier `as_of`.
+    fn is_newer_than(&self, view: &GroupCallView) -> bool {
+        let known = &self.view;
+        if view.is_ended() && !known.is_ended() {
+            return false;
+        }
+        self.has_later_term_than(view).unwrap_or(
+            view.as_of < known.as_of
+                || (view.as_of == known.as_of && known.is_ended() && !view.is_ended()),
+        )
+    }
+
+    fn is_of_later_call_than(&self, view: &GroupCallView) -> bool {
+        let started_later = view.started_at < self.view.started_at;
+        self.has_later_term_than(view).unwrap_or(started_later)
+    }
+
+    /// `None` if both views have the clock of the same node.
+    fn has_later_term_than(&self, view: &GroupCallView) -> Option<bool> {
+        match (self.view.term, view.term) {
+            // The only node may have been restarted with another clock since the last connection.
+            (_, 0) | (0, _) => (!self.is_confirmed).then_some(false),
+            (known, term) => (known != term).then_some(known > term),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -115,6 +142,7 @@ mod tests {
             participants: (1..=people).map(participant).collect(),
             max_participants: 6,
             as_of,
+            term: 0,
             participation: None,
         }
     }
@@ -162,20 +190,51 @@ mod tests {
         let mut rooms = KnownGroupCalls::default();
         rooms.merge_view(&view(1, 2, 10));
         rooms.merge_view(&view(1, 0, 9));
-        assert_eq!(people(&rooms), 2, "an older view does not end the call");
+        assert_eq!(people(&rooms), 0, "from a node that missed a change");
+        rooms.merge_view(&view(1, 2, 10));
+        assert_eq!(people(&rooms), 2, "a newer view revives it");
         rooms.merge_view(&view(1, 0, 10));
         assert_eq!(people(&rooms), 0);
         let heard = rooms.merge_view(&with_admission(view(1, 2, 10)));
         assert!(heard.is_ended() && heard.participation.is_none());
         assert_eq!(people(&rooms), 0);
         rooms.merge_view(&view(1, 2, 11));
-        assert_eq!(people(&rooms), 2, "a newer view revives it");
+        assert_eq!(people(&rooms), 2);
         rooms.merge_view(&view(1, 0, 12));
         rooms.merge_view(&view(2, 1, 3));
         assert_eq!(people(&rooms), 1);
         rooms.merge_view(&view(1, 0, 20));
         rooms.merge_view(&view(1, 2, 21));
         assert_eq!(people(&rooms), 1, "the previous call is ignored");
+    }
+
+    #[test]
+    fn a_later_leader_counts_more_than_a_later_clock() {
+        let mut rooms = KnownGroupCalls::default();
+        let led = |term: i64, view: GroupCallView| GroupCallView { term, ..view };
+        rooms.merge_view(&led(2, view(5, 1, 50)));
+        rooms.merge_view(&led(3, view(5, 3, 20)));
+        assert_eq!(people(&rooms), 3);
+        rooms.merge_view(&led(2, view(5, 2, 60)));
+        assert_eq!(people(&rooms), 3, "a late view of the former leader");
+        rooms.merge_view(&led(2, view(6, 2, 60)));
+        assert_eq!(people(&rooms), 3, "of a former call of the former leader");
+        rooms.merge_view(&led(4, view(4, 2, 10)));
+        assert_eq!(people(&rooms), 2, "a later call, by an earlier clock");
+    }
+
+    #[test]
+    fn the_only_node_may_come_back_with_an_earlier_clock() {
+        let mut rooms = KnownGroupCalls::default();
+        rooms.merge_view(&view(5, 2, 50));
+        rooms.mark_unconfirmed();
+        rooms.merge_view(&view(5, 1, 20));
+        assert_eq!(people(&rooms), 1);
+        rooms.merge_view(&view(5, 3, 19));
+        assert_eq!(people(&rooms), 1, "from the same node");
+        rooms.mark_unconfirmed();
+        rooms.merge_view(&view(4, 3, 10));
+        assert_eq!(people(&rooms), 3, "a later call");
     }
 
     #[test]

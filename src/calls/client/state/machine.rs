@@ -8,11 +8,13 @@ mod group_view;
 #[cfg(test)]
 mod tests;
 
-use super::{ActiveCall, ActiveGroupCall, CallTarget, ClientCallState, EndedCall, Preview};
+use super::{ActiveCall, CallTarget, ClientCallState, EndedCall, Preview};
 use crate::{
     model::{
         CallId, Millis,
-        call::{CallView, ClientAction, Media, Outcome, Side, State},
+        call::{
+            CallView, ClientAction, Media, Outcome, Side, State, known_group_calls::KnownGroupCalls,
+        },
     },
     protocol::ws::ErrorCode,
 };
@@ -25,6 +27,8 @@ pub struct ClientCallMachine {
     pub state: ClientCallState,
     /// A second incoming call; the other one may be on another page.
     pub waiting_call: Option<CallView>,
+    /// The group calls of all rooms.
+    pub group_calls: KnownGroupCalls,
     /// Unconfirmed hang-ups and declines, which are repeated.
     unconfirmed_ends: Vec<(CallId, ClientAction)>,
     /// Later frames about these calls are stale, from a former leader node.
@@ -200,6 +204,10 @@ impl ClientCallMachine {
                 self.state = ClientCallState::Preview(preview);
             }
             ClientCallState::Joining { room, .. } => {
+                if code == ErrorCode::Unavailable {
+                    // The server may have processed the join.
+                    self.unconfirmed_ends.push((call, ClientAction::HangUp));
+                }
                 let preview = Preview {
                     target: CallTarget::Room(room.clone()),
                     media: Media::Video,
@@ -323,6 +331,17 @@ impl ClientCallMachine {
         action
     }
 
+    /// The reports to send after a change: of the calls that ring here since then.
+    #[must_use]
+    pub fn ringing_reports(&self, before: &Self) -> Vec<(CallId, ClientAction)> {
+        let waiting_id = |machine: &Self| machine.waiting_call.as_ref().map(|view| view.id);
+        let ringing = self.state.ringing_call().map(|view| view.id);
+        let ringing = ringing.filter(|id| before.state.call_id() != Some(*id));
+        let waiting = waiting_id(self).filter(|id| waiting_id(before) != Some(*id));
+        let ids = ringing.into_iter().chain(waiting);
+        ids.map(|id| (id, ClientAction::Ringing)).collect()
+    }
+
     /// Actions to send on reconnect, without the path report: unconfirmed ones, and a query whether the group call is
     /// over.
     #[must_use]
@@ -360,10 +379,8 @@ impl ClientCallMachine {
                 actions.push((*id, ClientAction::Join { room: room.id }));
             }
             // The frame about the removal or the call's end was lost.
-            ClientCallState::InGroup(ActiveGroupCall { view, seat, .. })
-                if view.participants.iter().all(|member| member.seat != *seat) =>
-            {
-                actions.push((view.id, ClientAction::Disconnected));
+            ClientCallState::InGroup(group_call) if !self.is_known_participant(group_call) => {
+                actions.push((group_call.view.id, ClientAction::Disconnected));
             }
             ClientCallState::Ringing(view) => actions.push((view.id, ClientAction::Ringing)),
             ClientCallState::Answering(view) => actions.push((view.id, ClientAction::Accept)),

@@ -1,31 +1,36 @@
 //! The scheduled and postponed retransmissions, without browser access.
 
+/// Milliseconds.
+pub(crate) const RETRANSMIT_INTERVAL: i32 = 5_000;
+/// Milliseconds.
+pub(crate) const EARLY_RETRANSMIT_DELAY: i32 = 1_500;
+
 /// At most one of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::calls::client) struct RetransmitTimers {
+pub(crate) struct RetransmitTimers {
     /// Repeats unconfirmed actions every few seconds.
-    pub(in crate::calls::client) regular: TimerState,
+    pub(crate) regular: TimerState,
     /// Repeats them soon after the server was unavailable.
-    pub(in crate::calls::client) early: TimerState,
+    pub(crate) early: TimerState,
     /// Until a reply arrives.
     is_postponed: bool,
 }
 
 impl RetransmitTimers {
     /// Whether to retransmit now. While a reply is outstanding, the retransmission is postponed.
-    pub(in crate::calls::client) fn start(&mut self, is_awaiting_reply: bool) -> bool {
+    pub(crate) fn start(&mut self, is_awaiting_reply: bool) -> bool {
         self.is_postponed = is_awaiting_reply;
         !is_awaiting_reply
     }
 
     /// Whether a retransmission was postponed until this reply.
-    pub(in crate::calls::client) fn on_reply(&mut self) -> bool {
+    pub(crate) fn on_reply(&mut self) -> bool {
         std::mem::take(&mut self.is_postponed)
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::calls::client) enum TimerState {
+pub(crate) enum TimerState {
     #[default]
     Idle,
     Scheduled,
@@ -33,7 +38,7 @@ pub(in crate::calls::client) enum TimerState {
 
 impl TimerState {
     /// True if newly scheduled.
-    pub(in crate::calls::client) fn schedule(&mut self) -> bool {
+    pub(crate) fn schedule(&mut self) -> bool {
         std::mem::replace(self, Self::Scheduled) == Self::Idle
     }
 }

@@ -13,8 +13,19 @@ use crate::{
 };
 
 impl ClientCallMachine {
+    /// Whether the room's current call is this one, and has the page among its participants.
+    pub(super) fn is_known_participant(&self, group_call: &ActiveGroupCall) -> bool {
+        let ActiveGroupCall { view, seat, .. } = group_call;
+        let known = self.group_calls.ongoing_in_room(view.room);
+        known.is_some_and(|known| {
+            let mut participants = known.participants.iter();
+            known.id == view.id && participants.any(|member| member.seat == *seat)
+        })
+    }
+
     /// Applies the server's view. Returns a hang-up if this page was admitted to a call that it no longer wants.
     pub fn apply_group_view(&mut self, view: &GroupCallView) -> Option<(CallId, ClientAction)> {
+        let view = &self.group_calls.merge_view(view);
         let is_wanted = match &self.state {
             ClientCallState::Joining { room, .. } => room.id == view.room,
             state => state.call_id() == Some(view.id),

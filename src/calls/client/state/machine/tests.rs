@@ -419,6 +419,7 @@ fn group_view(people: u32, part: Option<Participation>) -> GroupCallView {
         participants: (1..=people).map(seated).collect(),
         max_participants: 6,
         as_of: 0,
+        term: 0,
         participation: part,
     }
 }
@@ -522,6 +523,38 @@ fn who_is_not_among_the_members_requests_the_state_of_the_call() {
         machine.apply_group_view(&group_view(people, Some(Participation::Out)));
         assert_eq!(machine.state, ClientCallState::Removed(call_room()));
     }
+}
+
+#[test]
+fn who_misses_the_end_of_a_group_call_requests_its_state() {
+    let mut machine = machine_in_group_call();
+    let later = GroupCallView {
+        id: id(10),
+        started_at: 1,
+        ..group_view(1, None)
+    };
+    machine.apply_group_view(&later);
+    let request = [(id(9), ClientAction::Disconnected)];
+    assert_eq!(machine.unconfirmed_actions(), request, "a later call");
+    machine.apply_group_view(&group_view(0, Some(Participation::Out)));
+    assert_eq!(machine.state, ClientCallState::Removed(call_room()));
+    let mut machine = machine_in_group_call();
+    let connection = machine.group_calls.mark_unconfirmed();
+    assert_eq!(machine.unconfirmed_actions(), []);
+    machine.group_calls.remove_unconfirmed(connection);
+    assert_eq!(machine.unconfirmed_actions(), request, "not listed");
+}
+
+#[test]
+fn a_join_that_may_have_been_received_is_left() {
+    let mut machine = ClientCallMachine::default();
+    machine.open_preview(CallTarget::Room(call_room()), Media::Video);
+    machine.start_call(id(8));
+    assert!(machine.apply_refusal(id(8), ErrorCode::Unavailable, "Try again.", 1));
+    let end = (id(8), ClientAction::HangUp);
+    assert_eq!(machine.unconfirmed_actions(), [end]);
+    machine.apply_refusal(id(8), ErrorCode::NoSuchCall, "It is over.", 2);
+    assert_eq!(machine.unconfirmed_actions(), []);
 }
 
 #[test]
