@@ -131,6 +131,13 @@ impl CallRegistry {
         self.table.open_call_count()
     }
 
+    /// Number of people who are in a call, or whom one rings or waits for.
+    #[cfg(test)]
+    pub(crate) fn engaged_user_count(&self) -> usize {
+        let open = self.table.lock();
+        open.call_by_user.len() + open.waiting_call_by_user.len()
+    }
+
     /// Publishes the open group calls to all nodes, which correct what they missed.
     pub fn publish_group_calls(&self) {
         self.table.publish_group_calls();

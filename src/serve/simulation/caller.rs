@@ -1,90 +1,180 @@
-//! The calls of a simulated page: the page's own call state, and a person who answers and hangs up by chance.
+//! The calls of a simulated page: the page's own call state, and a person who answers, joins and hangs up by chance.
 
 use crate::{
-    calls::client::state::{CallTarget, ClientCallState, machine::ClientCallMachine},
+    calls::client::state::{
+        ActiveGroupCall, CallRoom, CallTarget,
+        machine::ClientCallMachine,
+        retransmit_timers::{EARLY_RETRANSMIT_DELAY, RETRANSMIT_INTERVAL, RetransmitTimers},
+    },
     model::{
-        CallId, Millis,
-        call::{ClientAction, Media, State},
+        CallId, Millis, RoomId,
+        call::{
+            ClientAction, Media, State, group::GroupCallView,
+            known_group_calls::CONFIRMATION_TIMEOUT,
+        },
+        room::RoomSummary,
         user::Person,
     },
     protocol::ws::{ErrorCode, Refusal, ServerFrame},
 };
 use rand::{Rng, rngs::StdRng};
-use std::time::Duration;
+use std::{collections::BTreeSet, ops::Range, time::Duration};
 use tokio::time::Instant;
+use uuid::Builder;
 
-/// As of the page.
-const RETRANSMIT_INTERVAL: Duration = Duration::from_secs(5);
+/// Milliseconds until a person answers or hangs up.
+const DECISION_DELAY: Range<u64> = 500..20_000;
 
-pub(super) type Actions = Vec<(CallId, ClientAction)>;
-
-#[derive(Debug)]
-pub(super) struct Caller {
-    machine: ClientCallMachine,
-    retransmit_at: Instant,
-    /// When the person answers, declines or hangs up, and in which call.
-    decision: Option<(Instant, CallId)>,
+/// What a page sends about its calls.
+#[derive(Debug, Default)]
+pub(super) struct CallOutput {
+    pub(super) actions: Vec<(CallId, ClientAction)>,
+    /// After the actions; the reply confirms that they arrived.
+    pub(super) should_ping: bool,
 }
 
-impl Default for Caller {
-    fn default() -> Self {
-        Self {
-            machine: ClientCallMachine::default(),
-            retransmit_at: Instant::now(),
-            decision: None,
-        }
+#[derive(Debug, Default)]
+pub(super) struct Caller {
+    machine: ClientCallMachine,
+    /// When group calls that the server has not confirmed since this connection are forgotten.
+    sync_due: Option<(Instant, u32)>,
+    retransmit_timers: RetransmitTimers,
+    retransmit_due: Option<Instant>,
+    early_retransmit_due: Option<Instant>,
+    /// About the call that rings or goes on.
+    decision: Option<Decision>,
+    /// About the call that waits.
+    waiting_decision: Option<Decision>,
+    /// Whether to join a group call of others.
+    invitations: Vec<(Decision, CallRoom)>,
+    /// Group calls that this person has made up their mind about.
+    invited_to: BTreeSet<CallId>,
+    has_gone_home: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Decision {
+    call: CallId,
+    /// None once it is made, or if the call goes on.
+    due: Option<Instant>,
+}
+
+impl Decision {
+    fn later(call: CallId, random: &mut StdRng) -> Self {
+        let delay = Duration::from_millis(random.random_range(DECISION_DELAY));
+        let due = Some(Instant::now() + delay);
+        Self { call, due }
     }
+
+    fn take_due(&mut self) -> Option<CallId> {
+        take_due(&mut self.due).then_some(self.call)
+    }
+}
+
+fn take_due(due: &mut Option<Instant>) -> bool {
+    due.take_if(|at| *at <= Instant::now()).is_some()
 }
 
 impl Caller {
-    /// Whether the page shows a call that has not ended.
-    pub(super) fn is_busy(&self) -> bool {
-        self.machine.state.is_in_call()
-            || self.machine.state.ringing_call().is_some()
+    /// What is about to change by itself; none while the page is in no call, or has settled in a group call.
+    pub(super) fn find_unsettled(&self) -> Option<String> {
+        let state = &self.machine.state;
+        let is_in_other_call = state.is_in_call() && state.active_group_call().is_none();
+        let mut decisions = self.invitations.iter().map(|(decision, _)| *decision);
+        let is_undecided = self.decision.is_some_and(|decision| decision.due.is_some())
+            || decisions.any(|decision| decision.due.is_some());
+        let is_unsettled = is_in_other_call
+            || state.ringing_call().is_some()
             || self.machine.waiting_call.is_some()
+            || is_undecided
+            || !self.machine.unconfirmed_actions().is_empty();
+        is_unsettled.then(|| format!("{self:?}"))
     }
 
-    pub(super) fn call(&mut self, id: CallId, person: &Person) -> Actions {
-        let target = CallTarget::Person(person.clone());
-        if !self.machine.open_preview(target, Media::Voice) {
-            return Vec::new();
+    pub(super) fn active_group_call(&self) -> Option<&ActiveGroupCall> {
+        self.machine.state.active_group_call()
+    }
+
+    /// The group call that the page shows in a room.
+    pub(super) fn group_call_in_room(&self, room: RoomId) -> Option<&GroupCallView> {
+        self.machine.group_calls.ongoing_in_room(room)
+    }
+
+    pub(super) fn call(&mut self, id: CallId, person: &Person) -> CallOutput {
+        self.start(id, CallTarget::Person(person.clone()), Media::Voice)
+    }
+
+    pub(super) fn join_group_call(&mut self, id: CallId, room: &RoomSummary) -> CallOutput {
+        self.start(id, CallTarget::Room(call_room(room)), Media::Video)
+    }
+
+    fn start(&mut self, id: CallId, target: CallTarget, media: Media) -> CallOutput {
+        if self.has_gone_home {
+            return CallOutput::default();
         }
-        self.machine.start_call(id).into_iter().collect()
+        self.change(|machine| {
+            if !machine.open_preview(target, media) {
+                return None;
+            }
+            machine.start_call(id)
+        })
     }
 
     /// Hangs up, whatever is going on.
-    pub(super) fn leave(&mut self, now: Millis) -> Actions {
-        let mut actions: Actions = self.machine.decline_waiting_call().into_iter().collect();
-        actions.extend(self.machine.leave(now));
-        actions
+    pub(super) fn leave(&mut self, now: Millis) -> CallOutput {
+        self.change(|machine| {
+            let declined = machine.decline_waiting_call();
+            declined.into_iter().chain(machine.leave(now))
+        })
+    }
+
+    /// Hangs up, and starts, joins and answers nothing more.
+    pub(super) fn go_home(&mut self, now: Millis) -> CallOutput {
+        self.has_gone_home = true;
+        self.invitations.clear();
+        self.leave(now)
+    }
+
+    /// As `CallsClient::update_machine`.
+    fn change<T: IntoIterator<Item = (CallId, ClientAction)>>(
+        &mut self,
+        change: impl FnOnce(&mut ClientCallMachine) -> T,
+    ) -> CallOutput {
+        let before = self.machine.clone();
+        let actions = change(&mut self.machine);
+        let mut all = self.machine.ringing_reports(&before);
+        if before.state.answered_call().is_none() {
+            all.extend(self.path_action());
+        }
+        all.extend(actions);
+        self.schedule_retransmit();
+        CallOutput {
+            actions: all,
+            should_ping: false,
+        }
     }
 
     pub(super) fn on_frame(
         &mut self,
         frame: &ServerFrame,
+        rooms: &[RoomSummary],
         now: Millis,
+        is_awaiting_reply: bool,
         random: &mut StdRng,
-    ) -> Actions {
-        match frame {
-            ServerFrame::Welcome { .. } => {
-                let mut actions = self.machine.actions_on_reconnect();
-                actions.extend(self.path_action());
-                actions
+    ) -> CallOutput {
+        let output = match frame {
+            ServerFrame::Welcome { .. } => self.on_welcome(),
+            ServerFrame::Pong { .. } if self.retransmit_timers.on_reply() => {
+                self.retransmit(is_awaiting_reply)
             }
-            ServerFrame::Call { call } => {
-                let before = self.machine.state.clone();
-                self.machine.apply_call_view(call, now);
-                self.decide_later(random);
-                let mut actions = Vec::new();
-                if before != self.machine.state {
-                    if let ClientCallState::Ringing(view) = &self.machine.state
-                        && view.state == State::Dialing
-                    {
-                        actions.push((view.id, ClientAction::Ringing));
-                    }
-                    actions.extend(self.path_action());
-                }
-                actions
+            ServerFrame::Call { call } => self.change(|machine| {
+                machine.apply_call_view(call, now);
+                None
+            }),
+            ServerFrame::GroupCall { group } => {
+                let output = self.change(|machine| machine.apply_group_view(group));
+                self.consider_joining(group, rooms, random);
+                output
             }
             ServerFrame::Error(Refusal {
                 code,
@@ -92,13 +182,32 @@ impl Caller {
                 call: Some(call),
                 ..
             }) => {
-                self.machine.apply_refusal(*call, *code, reason, now);
+                let output = self.change(|machine| {
+                    machine.apply_refusal(*call, *code, reason, now);
+                    None
+                });
                 if *code == ErrorCode::Unavailable {
-                    self.retransmit_at = Instant::now() + Duration::from_millis(1_500);
+                    let due = Instant::now() + milliseconds(EARLY_RETRANSMIT_DELAY);
+                    self.early_retransmit_due.get_or_insert(due);
                 }
-                Vec::new()
+                output
             }
-            _ => Vec::new(),
+            _ => return CallOutput::default(),
+        };
+        self.decide_later(random);
+        output
+    }
+
+    fn on_welcome(&mut self) -> CallOutput {
+        // Everything is repeated now.
+        self.retransmit_timers.on_reply();
+        let due = Instant::now() + milliseconds(CONFIRMATION_TIMEOUT);
+        self.sync_due = Some((due, self.machine.group_calls.mark_unconfirmed()));
+        let mut actions = self.machine.actions_on_reconnect();
+        actions.extend(self.path_action());
+        CallOutput {
+            actions,
+            should_ping: false,
         }
     }
 
@@ -108,48 +217,150 @@ impl Caller {
         (view.state != State::Connected).then_some((view.id, ClientAction::Connected))
     }
 
+    fn unconfirmed_actions(&self) -> Vec<(CallId, ClientAction)> {
+        let mut actions = self.machine.unconfirmed_actions();
+        actions.extend(self.path_action());
+        actions
+    }
+
+    fn schedule_retransmit(&mut self) {
+        if !self.unconfirmed_actions().is_empty() {
+            let due = Instant::now() + milliseconds(RETRANSMIT_INTERVAL);
+            self.retransmit_due.get_or_insert(due);
+        }
+    }
+
+    fn retransmit(&mut self, is_awaiting_reply: bool) -> CallOutput {
+        if !self.retransmit_timers.start(is_awaiting_reply) {
+            return CallOutput::default();
+        }
+        CallOutput {
+            actions: self.unconfirmed_actions(),
+            should_ping: true,
+        }
+    }
+
     fn decide_later(&mut self, random: &mut StdRng) {
         let state = &self.machine.state;
-        let current = state.ringing_call().or_else(|| state.answered_call());
-        let Some(id) = current.map(|view| view.id) else {
-            self.decision = None;
-            return;
+        let two_party = state.ringing_call().or_else(|| state.answered_call());
+        let two_party = two_party.map(|view| view.id);
+        let group = state.active_group_call().map(|active| active.view.id);
+        let is_about = |decision: Option<Decision>, call: Option<CallId>| {
+            decision.map(|decision| decision.call) == call
         };
-        let is_decided = self.decision.is_some_and(|(_, call)| call == id);
-        if !is_decided {
-            let wait = Duration::from_millis(random.random_range(500..20_000));
-            self.decision = Some((Instant::now() + wait, id));
+        if !is_about(self.decision, two_party.or(group)) {
+            self.decision = two_party.or(group).map(|call| {
+                let mut decision = Decision::later(call, random);
+                if two_party.is_none() && random.random_bool(0.5) {
+                    decision.due = None;
+                }
+                decision
+            });
+        }
+        let waiting = self.machine.waiting_call.as_ref().map(|view| view.id);
+        if !is_about(self.waiting_decision, waiting) {
+            self.waiting_decision = waiting.map(|call| Decision::later(call, random));
         }
     }
 
-    /// To be called twice a second. Also returns whether anything is sent again.
-    pub(super) fn on_tick(&mut self, now: Millis, random: &mut StdRng) -> (Actions, bool) {
-        let mut actions = Vec::new();
-        let mut repeated = Vec::new();
-        if let Some((_, id)) = self.decision.take_if(|(at, _)| *at <= Instant::now()) {
-            actions.extend(self.decide(id, now, random));
+    /// A person who sees the group call of others may join it.
+    fn consider_joining(
+        &mut self,
+        group: &GroupCallView,
+        rooms: &[RoomSummary],
+        random: &mut StdRng,
+    ) {
+        let is_new = !group.is_ended() && self.invited_to.insert(group.id);
+        let room = rooms.iter().find(|room| room.id == group.room);
+        if let Some(room) = room.filter(|_| is_new && random.random_bool(0.6)) {
+            let decision = Decision::later(group.id, random);
+            self.invitations.push((decision, call_room(room)));
         }
-        if self.retransmit_at <= Instant::now() {
-            self.retransmit_at = Instant::now() + RETRANSMIT_INTERVAL;
-            repeated.extend(self.machine.unconfirmed_actions());
-            repeated.extend(self.path_action());
-        }
-        let is_retransmission = !repeated.is_empty();
-        actions.extend(repeated);
-        (actions, is_retransmission)
     }
 
-    fn decide(&mut self, id: CallId, now: Millis, random: &mut StdRng) -> Actions {
+    /// To be called twice a second.
+    pub(super) fn on_tick(
+        &mut self,
+        now: Millis,
+        is_awaiting_reply: bool,
+        random: &mut StdRng,
+    ) -> CallOutput {
+        if let Some((_, connection)) = self.sync_due.take_if(|(at, _)| *at <= Instant::now()) {
+            self.machine.group_calls.remove_unconfirmed(connection);
+            self.schedule_retransmit();
+        }
+        let mut output = self.act_on_decisions(now, random);
+        if take_due(&mut self.early_retransmit_due) {
+            output.add(self.retransmit(is_awaiting_reply));
+        }
+        if take_due(&mut self.retransmit_due) {
+            output.add(self.retransmit(is_awaiting_reply));
+            self.schedule_retransmit();
+        }
+        output
+    }
+
+    fn act_on_decisions(&mut self, now: Millis, random: &mut StdRng) -> CallOutput {
+        let mut output = CallOutput::default();
+        if let Some(call) = self.decision.as_mut().and_then(Decision::take_due) {
+            output.add(self.decide(call, now, random));
+        }
+        let waiting = self.waiting_decision.as_mut();
+        if waiting.and_then(Decision::take_due).is_some() {
+            output.add(match random.random_range(0..10) {
+                0..5 if !self.has_gone_home => {
+                    self.change(ClientCallMachine::switch_to_waiting_call)
+                }
+                0..8 => self.change(ClientCallMachine::decline_waiting_call),
+                // The person takes no notice.
+                _ => CallOutput::default(),
+            });
+        }
+        for (decision, room) in &mut self.invitations.clone() {
+            let is_ongoing =
+                |view: &GroupCallView| view.id == decision.call && view.room == room.id;
+            let view = self.machine.group_calls.ongoing_in_room(room.id);
+            let is_ongoing = view.is_some_and(is_ongoing);
+            if decision.take_due().is_some() && is_ongoing {
+                let id = CallId(Builder::from_random_bytes(random.random()).into_uuid());
+                output.add(self.start(id, CallTarget::Room(room.clone()), Media::Video));
+            }
+        }
+        let now = Instant::now();
+        self.invitations
+            .retain(|(decision, _)| decision.due.is_some_and(|due| due > now));
+        output
+    }
+
+    fn decide(&mut self, call: CallId, now: Millis, random: &mut StdRng) -> CallOutput {
         let is_ringing = self.machine.state.ringing_call().is_some();
         match random.random_range(0..10) {
-            0..7 if is_ringing => {
-                let wait = Duration::from_millis(random.random_range(500..20_000));
-                self.decision = Some((Instant::now() + wait, id));
-                self.machine.accept().into_iter().collect()
+            0..7 if is_ringing && !self.has_gone_home => {
+                self.decision = Some(Decision::later(call, random));
+                self.change(ClientCallMachine::accept)
             }
             // Nobody is there.
-            9 if is_ringing => Vec::new(),
-            _ => self.machine.leave(now).into_iter().collect(),
+            9 if is_ringing => CallOutput::default(),
+            _ => self.change(|machine| machine.leave(now)),
         }
     }
+}
+
+impl CallOutput {
+    fn add(&mut self, other: Self) {
+        self.actions.extend(other.actions);
+        self.should_ping |= other.should_ping;
+    }
+}
+
+fn call_room(room: &RoomSummary) -> CallRoom {
+    CallRoom {
+        id: room.id,
+        title: room.title.clone(),
+        guest_call_id: None,
+    }
+}
+
+fn milliseconds(duration: i32) -> Duration {
+    Duration::from_millis(duration.unsigned_abs().into())
 }

@@ -1,6 +1,7 @@
 //! What must hold at the end of a simulation, once everything is quiet.
 
 use super::{
+    group_call_checks::{self, StoredGroupCalls},
     history::{History, MessageRecord},
     observer::Observer,
     page::Page,
@@ -67,8 +68,8 @@ pub(super) fn find_unfinished(
             "is not connected".to_owned()
         } else if waiting > 0 {
             format!("has {waiting} messages without an answer")
-        } else if shown.caller.is_busy() {
-            format!("is in a call: {:?}", shown.caller)
+        } else if let Some(caller) = shown.caller.find_unsettled() {
+            format!("has calls that are not settled: {caller}")
         } else if let Some(room) = shown.fetching.first() {
             format!("still fetches the room {room}")
         } else {
@@ -85,6 +86,7 @@ struct Stored {
     summaries: BTreeMap<UserId, Vec<RoomSummary>>,
     stories: BTreeMap<Seq, StoryId>,
     calls: BTreeMap<CallId, State>,
+    group_calls: StoredGroupCalls,
     streams: Vec<(Stream, Seq, Vec<EventRow>)>,
 }
 
@@ -97,7 +99,10 @@ pub(super) async fn check(
     history: &History,
 ) -> Vec<String> {
     let users: BTreeSet<UserId> = pages.iter().map(|page| page.visitor.person.id).collect();
-    let loaded = world.request(0, |systems| async move { load(&systems.app, &users).await });
+    let told: BTreeSet<CallId> = history.records().group_calls.keys().copied().collect();
+    let loaded = world.request(0, |systems| async move {
+        load(&systems.app, &users, &told).await
+    });
     let stored = match loaded.await {
         Some(Ok(stored)) => stored,
         Some(Err(error)) => return vec![format!("the store cannot be read: {error}")],
@@ -111,18 +116,22 @@ pub(super) async fn check(
     }
     check_news(&stored, readers, history, &mut found);
     check_calls(&stored, history, &mut found);
+    let messages = stored.rooms.values().flatten();
+    group_call_checks::check_ended(&stored.group_calls, messages, pages, &mut found);
+    group_call_checks::check_leaders(world, &mut found);
     check_observers(observers, &pages[0], &stored, &mut found);
     check_nodes(world, &stored, &mut found);
     found
 }
 
-async fn load(app: &AppState, users: &BTreeSet<UserId>) -> Result<Stored> {
+async fn load(app: &AppState, users: &BTreeSet<UserId>, told: &BTreeSet<CallId>) -> Result<Stored> {
     let mut stored = Stored {
         people: BTreeMap::new(),
         rooms: BTreeMap::new(),
         summaries: BTreeMap::new(),
         stories: BTreeMap::new(),
         calls: BTreeMap::new(),
+        group_calls: group_call_checks::load(app, told).await?,
         streams: Vec::new(),
     };
     for call in app.store.list_open_calls().await? {

@@ -1,16 +1,20 @@
 //! What pages were told in a simulation, and what they may not be told.
 
+use super::world::MAX_PARTICIPANTS;
 use crate::{
     model::{
-        CallId, MessageId, RoomId, Seq, StoryId,
-        call::{Outcome, State},
+        CallId, MessageId, Millis, RoomId, Seq, StoryId,
+        call::{
+            ClientAction, Outcome, Seat, State,
+            group::{GroupCallView, Participation},
+        },
         message::MessageText,
         story::Story,
     },
-    protocol::ws::{RoomCursor, ServerFrame},
+    protocol::ws::{ClientFrame, RoomCursor, ServerFrame},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -26,6 +30,9 @@ pub(super) struct Records {
     replays: BTreeMap<(usize, RoomId), Replay>,
     /// By page: how its calls ended.
     pub(super) outcomes: BTreeMap<(usize, CallId), Outcome>,
+    /// By page: the seat that it was told to have, until it leaves or is told to be out.
+    seats: BTreeMap<usize, (CallId, Seat)>,
+    pub(super) group_calls: BTreeMap<CallId, GroupCallRecord>,
     pub(super) violations: Vec<String>,
     /// Every frame, as one number: equal runs have equal ones.
     pub(super) digest: u64,
@@ -43,6 +50,12 @@ pub(super) struct MessageRecord {
     pub(super) is_sent: bool,
     pub(super) acknowledged: Option<Seq>,
     pub(super) is_refused: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct GroupCallRecord {
+    /// By page: term and version of the end that it was told.
+    ends: BTreeMap<usize, (i64, Millis)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -94,9 +107,20 @@ impl History {
         records.messages.insert(id, record);
     }
 
-    pub(super) fn record_send(&self, id: MessageId) {
-        if let Some(message) = self.records().messages.get_mut(&id) {
-            message.is_sent = true;
+    pub(super) fn record_sent(&self, page: usize, frame: &ClientFrame) {
+        let mut records = self.records();
+        match frame {
+            ClientFrame::Send { id, .. } => {
+                if let Some(message) = records.messages.get_mut(id) {
+                    message.is_sent = true;
+                }
+            }
+            // What it was told before no longer counts.
+            ClientFrame::Call {
+                action: ClientAction::Join { .. } | ClientAction::HangUp,
+                ..
+            } => drop(records.seats.remove(&page)),
+            _ => {}
         }
     }
 
@@ -118,7 +142,9 @@ impl History {
     }
 
     pub(super) fn record_reload(&self, page: usize) {
-        self.records().replays.retain(|(of, _), _| *of != page);
+        let mut records = self.records();
+        records.replays.retain(|(of, _), _| *of != page);
+        records.seats.remove(&page);
     }
 
     pub(super) fn record_frame(&self, page: usize, frame: &ServerFrame) {
@@ -149,6 +175,7 @@ impl History {
                     records.record_outcome(page, call.id, outcome);
                 }
             }
+            ServerFrame::GroupCall { group } => records.record_group_call(page, group),
             _ => {}
         }
     }
@@ -187,6 +214,50 @@ impl Records {
             self.violations.push(format!(
                 "page {page}: the call {call} ended with {earlier:?}, and then with {outcome:?}"
             ));
+        }
+    }
+
+    /// Seats and people are in it once, an end is final, and a page has one seat at a time.
+    fn record_group_call(&mut self, page: usize, view: &GroupCallView) {
+        let participants = &view.participants;
+        let seats = participants.iter().map(|one| one.seat);
+        let people: BTreeSet<_> = participants.iter().map(|one| one.person.id).collect();
+        if !seats.is_sorted_by(|one, next| one < next)
+            || people.len() < participants.len()
+            || participants.len() > MAX_PARTICIPANTS
+            || view.max_participants != MAX_PARTICIPANTS
+        {
+            let what = format!("page {page}: a group call has wrong participants: {view:?}");
+            self.violations.push(what);
+        }
+        let record = self.group_calls.entry(view.id).or_default();
+        if view.is_ended() {
+            record.ends.insert(page, (view.term, view.as_of));
+        } else if record
+            .ends
+            .get(&page)
+            .is_some_and(|end| (view.term, view.as_of) > *end)
+        {
+            let what = format!("page {page}: a group call is back after its end: {view:?}");
+            self.violations.push(what);
+        }
+        match &view.participation {
+            Some(Participation::In { seat, .. }) => {
+                let earlier = self.seats.insert(page, (view.id, *seat));
+                if let Some(earlier) = earlier.filter(|earlier| *earlier != (view.id, *seat)) {
+                    self.violations.push(format!(
+                        "page {page}: it is in as {seat:?} of {}, and still as {earlier:?}",
+                        view.id
+                    ));
+                }
+            }
+            Some(Participation::Out) => {
+                let known = self.seats.get(&page);
+                if known.is_some_and(|(call, _)| *call == view.id) {
+                    self.seats.remove(&page);
+                }
+            }
+            None => {}
         }
     }
 

@@ -5,6 +5,9 @@
 
 mod caller;
 mod checks;
+mod client;
+mod connection;
+mod group_call_checks;
 mod history;
 mod observer;
 mod page;

@@ -1,7 +1,8 @@
 //! A client of each node that asks for nothing: it must be told every event of its rooms, without resuming.
 
 use super::{
-    page::{Connection, Received, Visitor},
+    connection::{Connection, Received},
+    page::Visitor,
     world::World,
 };
 use crate::{

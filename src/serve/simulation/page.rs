@@ -1,46 +1,42 @@
 //! A simulated browser page: the page's own rules for the connection and for chat, without a browser.
 
 use super::{
-    caller::{Actions, Caller},
+    caller::{CallOutput, Caller},
+    client::{Client, ConnectionFault},
+    connection::{Connection, Received, next_of},
     history::History,
-    world::{HANDSHAKE, World},
+    world::World,
 };
 use crate::{
     chat::{
+        api::RoomHistory,
         client::state::{ChatState, Effect, Timer},
         server::find_room_history,
     },
     model::{
-        CallId, ClientId, MessageId, Millis, RoomId, UserId,
+        CallId, ClientId, MessageId, RoomId, UserId,
         message::MessageText,
         outbox::Outbox,
-        reconnect::{
-            ConnectionEffect, ConnectionEvent, DisconnectCause, ReconnectState, TIMER_INTERVAL,
-        },
+        reconnect::{ConnectionEffect, ConnectionEvent, DisconnectCause, ReconnectState},
+        room::RoomSummary,
         user::{Person, Presence},
     },
     protocol::{
         close::CloseCode,
         ws::{ClientFrame, ErrorCode, ServerFrame},
     },
-    server::simulation::pipe::{Pipe, PipeEnd},
     ui::socket::reconnect_policy::SocketPolicy,
 };
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
     collections::BTreeMap,
-    io::{self, Read, Write},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, sleep_until},
-};
-use tungstenite::{
-    Message, WebSocket,
-    protocol::{CloseFrame, Role},
 };
 use uuid::Builder;
 
@@ -61,21 +57,21 @@ pub(super) enum Command {
         room: usize,
     },
     Reload,
-    /// The connection passes on nothing more.
-    Cut,
-    Break,
+    Fault(ConnectionFault),
     /// The next connection sends its `hello` only after that.
     DelayHello {
-        ms: u64,
-    },
-    /// The page reads nothing for a time.
-    Stall {
         ms: u64,
     },
     Call {
         person: Box<Person>,
     },
+    /// Joins the group call of a room, or starts it.
+    JoinGroupCall {
+        room: usize,
+    },
     HangUp,
+    /// Leaves all calls, and enters none any more.
+    GoHome,
 }
 
 /// Who uses a page.
@@ -95,6 +91,8 @@ pub(super) struct Page {
 
 #[derive(Default)]
 pub(super) struct Shown {
+    /// None before the first connection.
+    pub(super) client: Option<ClientId>,
     pub(super) chat: ChatState,
     pub(super) caller: Caller,
     pub(super) is_connected: bool,
@@ -114,22 +112,15 @@ impl Page {
         let (commands, command_rx) = mpsc::unbounded_channel();
         let shown = Arc::<Mutex<Shown>>::default();
         let mut random = StdRng::seed_from_u64(seed);
-        let client = ClientId(Builder::from_random_bytes(random.random()).into_uuid());
+        let client_id = ClientId(Builder::from_random_bytes(random.random()).into_uuid());
         let browser = Browser {
-            world: world.clone(),
-            history: history.clone(),
             visitor: visitor.clone(),
-            index,
-            client,
+            client_id,
             incarnation: 0,
-            delay: Duration::from_millis(random.random_range(1..80)),
-            random,
             shown: shown.clone(),
-            reconnect: ReconnectState::new(SocketPolicy::new()),
+            client: Client::new(world, history, index, SocketPolicy::new(), random),
             connection: None,
             timers: Vec::new(),
-            next_tick: Instant::now(),
-            stalled_until: Instant::now(),
             hello_delay: Duration::ZERO,
             hello_due: None,
             fetches: FuturesUnordered::new(),
@@ -153,138 +144,32 @@ impl Page {
     }
 }
 
+impl Shown {
+    /// Modulo the number of the page's rooms.
+    fn room(&self, index: usize) -> Option<&RoomSummary> {
+        let rooms = self.chat.rooms();
+        rooms.get(index.checked_rem(rooms.len())?)
+    }
+}
+
 fn lock(shown: &Mutex<Shown>) -> MutexGuard<'_, Shown> {
     shown.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-type Fetched = (RoomId, Option<crate::chat::api::RoomHistory>);
+type Fetched = (RoomId, Option<RoomHistory>);
 
 struct Browser {
-    world: Arc<World>,
-    history: Arc<History>,
+    client: Client<SocketPolicy>,
     visitor: Visitor,
-    index: usize,
-    client: ClientId,
+    client_id: ClientId,
     incarnation: u32,
-    /// Of the network, in one direction.
-    delay: Duration,
-    random: StdRng,
     shown: Arc<Mutex<Shown>>,
-    reconnect: ReconnectState<SocketPolicy>,
     connection: Option<Connection>,
     timers: Vec<(Instant, Timer)>,
-    next_tick: Instant,
-    stalled_until: Instant,
     /// Of the next connection.
     hello_delay: Duration,
     hello_due: Option<Instant>,
     fetches: FuturesUnordered<BoxFuture<'static, Fetched>>,
-}
-
-pub(super) struct Connection {
-    pipe: Arc<Pipe>,
-    state: ConnectionState,
-}
-
-enum ConnectionState {
-    /// Bytes of the handshake so far.
-    Opening(Option<PipeEnd>, Vec<u8>),
-    Open(Box<WebSocket<Stream>>),
-}
-
-pub(super) enum Received {
-    Opened,
-    Frame(Box<ServerFrame>),
-    Closed(u16),
-    Ignored,
-}
-
-struct Stream(Arc<PipeEnd>);
-
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Connection {
-    pub(super) fn new(end: PipeEnd) -> Self {
-        Self {
-            pipe: end.pipe(),
-            state: ConnectionState::Opening(Some(end), Vec::new()),
-        }
-    }
-
-    /// Cancel safe.
-    pub(super) async fn next(&mut self) -> Received {
-        loop {
-            match &mut self.state {
-                ConnectionState::Opening(end, head) => {
-                    let Some(end) = end else {
-                        return Received::Closed(1006);
-                    };
-                    end.readable().await;
-                    let mut bytes = [0; 256];
-                    match end.try_read(&mut bytes) {
-                        Ok(0) => return Received::Closed(1006),
-                        Ok(count) => head.extend_from_slice(&bytes[..count]),
-                        Err(why) if why.kind() == io::ErrorKind::WouldBlock => continue,
-                        Err(_) => return Received::Closed(1006),
-                    }
-                    if head.len() >= HANDSHAKE.len() {
-                        return Received::Opened;
-                    }
-                }
-                ConnectionState::Open(socket) => match socket.read() {
-                    Ok(Message::Text(text)) => {
-                        let frame = serde_json::from_str(&text);
-                        let frame = frame.expect("the server sends known frames");
-                        return Received::Frame(Box::new(frame));
-                    }
-                    Ok(Message::Close(frame)) => {
-                        let code = frame.map_or(1005, |CloseFrame { code, .. }| code.into());
-                        let _ = socket.flush();
-                        return Received::Closed(code);
-                    }
-                    Ok(_) => return Received::Ignored,
-                    Err(tungstenite::Error::Io(why)) if why.kind() == io::ErrorKind::WouldBlock => {
-                        let pipe = socket.get_ref().0.clone();
-                        pipe.readable().await;
-                    }
-                    Err(_) => return Received::Closed(1006),
-                },
-            }
-        }
-    }
-
-    pub(super) fn open(&mut self) {
-        if let ConnectionState::Opening(end, head) = &mut self.state
-            && let Some(end) = end.take()
-        {
-            let rest = head[HANDSHAKE.len()..].to_vec();
-            let stream = Stream(Arc::new(end));
-            let socket = WebSocket::from_partially_read(stream, rest, Role::Client, None);
-            self.state = ConnectionState::Open(Box::new(socket));
-        }
-    }
-
-    pub(super) fn send(&mut self, frame: &ClientFrame) {
-        if let ConnectionState::Open(socket) = &mut self.state {
-            let text = serde_json::to_string(frame).unwrap();
-            // What does not fit is sent by a later call; a broken connection shows in the read.
-            let _ = socket.send(Message::text(text));
-        }
-    }
 }
 
 impl Browser {
@@ -296,7 +181,7 @@ impl Browser {
         self.dispatch(ConnectionEvent::Start);
         loop {
             let due = self.next_due();
-            let is_stalled = self.stalled_until > Instant::now();
+            let is_stalled = self.client.is_stalled();
             let received = tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -320,16 +205,11 @@ impl Browser {
         }
     }
 
-    fn now(&self) -> Millis {
-        let elapsed = self.world.started_at.elapsed().as_millis();
-        Millis::try_from(elapsed).unwrap_or(Millis::MAX)
-    }
-
     fn next_due(&self) -> Instant {
         let chat = self.timers.iter().map(|(at, _)| *at);
-        let stall = Some(self.stalled_until).filter(|at| *at > Instant::now());
+        let stall = Some(self.client.stalled_until).filter(|_| self.client.is_stalled());
         let due = chat.chain(stall).chain(self.hello_due).min();
-        due.map_or(self.next_tick, |at| at.min(self.next_tick))
+        due.map_or(self.client.next_tick, |at| at.min(self.client.next_tick))
     }
 
     fn on_due(&mut self) {
@@ -337,19 +217,18 @@ impl Browser {
         if self.hello_due.take_if(|at| *at <= now).is_some() {
             self.say_hello();
         }
-        if now >= self.next_tick {
-            self.next_tick = now + Duration::from_millis(TIMER_INTERVAL.unsigned_abs());
+        if now >= self.client.next_tick {
+            self.client.schedule_tick();
             self.dispatch(ConnectionEvent::Timer);
-            if self.reconnect.is_ping_due(self.now()) {
+            if self.client.reconnect.is_ping_due(self.client.now()) {
                 self.ping();
             }
-            let now = self.now();
-            let (actions, is_retransmission) =
-                lock(&self.shown).caller.on_tick(now, &mut self.random);
-            self.send_actions(actions);
-            if is_retransmission && !self.reconnect.is_awaiting_reply() {
-                self.ping();
-            }
+            let is_awaiting_reply = self.client.reconnect.is_awaiting_reply();
+            let (now, random) = (self.client.now(), &mut self.client.random);
+            let output = lock(&self.shown)
+                .caller
+                .on_tick(now, is_awaiting_reply, random);
+            self.send_calls(output);
         }
         while let Some(at) = self.timers.iter().position(|(at, _)| *at <= now) {
             let (_, timer) = self.timers.remove(at);
@@ -359,14 +238,14 @@ impl Browser {
     }
 
     fn ping(&mut self) {
-        let n = self.reconnect.policy.start_ping(self.now());
+        let now = self.client.now();
+        let n = self.client.reconnect.policy.start_ping(now);
         self.dispatch(ConnectionEvent::ReplyRequested);
         self.send(&ClientFrame::Ping { n });
     }
 
     fn dispatch(&mut self, event: ConnectionEvent) {
-        let (now, random) = (self.now(), self.random.random());
-        let Some(effect) = self.reconnect.on_event(event, now, random) else {
+        let Some(effect) = self.client.on_event(event) else {
             return;
         };
         self.connection = None;
@@ -380,10 +259,11 @@ impl Browser {
 
     fn connect(&mut self) {
         self.incarnation += 1;
-        let node = self.random.random_range(0..self.world.node_count());
-        tracing::trace!(page = self.index, node, "connecting");
-        let token_hash = self.visitor.token_hash.clone();
-        match self.world.connect(node, token_hash, self.delay) {
+        lock(&self.shown).client = Some(self.client_id);
+        let node = self.client.choose_node();
+        tracing::trace!(page = self.client.index, node, "connecting");
+        let (world, token_hash) = (&self.client.world, self.visitor.token_hash.clone());
+        match world.connect(node, token_hash, self.client.delay) {
             Some(end) => self.connection = Some(Connection::new(end)),
             None => self.dispatch(ConnectionEvent::Lost(DisconnectCause::ServerUnavailable)),
         }
@@ -395,12 +275,10 @@ impl Browser {
         if !is_connected && !matches!(frame, ClientFrame::Hello { .. }) {
             return;
         }
-        if let ClientFrame::Send { id, .. } = frame {
-            self.history.record_send(*id);
-        }
-        tracing::trace!(page = self.index, ?frame, "sent");
-        let now = self.now();
-        self.reconnect.policy.on_sent(now);
+        tracing::trace!(page = self.client.index, ?frame, "sent");
+        let now = self.client.now();
+        self.client.reconnect.policy.on_sent(now);
+        self.client.history.record_sent(self.client.index, frame);
         if let Some(connection) = &mut self.connection {
             connection.send(frame);
         }
@@ -422,17 +300,14 @@ impl Browser {
                 self.dispatch(ConnectionEvent::Opened);
             }
             Received::Closed(code) => {
-                if CloseCode::should_reconnect(code) {
-                    let lost = ConnectionEvent::Lost(DisconnectCause::ServerUnavailable);
-                    self.dispatch(lost);
-                } else {
-                    self.history.fail(format!(
+                if !CloseCode::should_reconnect(code) {
+                    self.client.history.fail(format!(
                         "page {}: the server closed its newest connection with {code}",
-                        self.index
+                        self.client.index
                     ));
-                    let lost = ConnectionEvent::Lost(DisconnectCause::ServerUnavailable);
-                    self.dispatch(lost);
                 }
+                let lost = ConnectionEvent::Lost(DisconnectCause::ServerUnavailable);
+                self.dispatch(lost);
             }
             Received::Frame(frame) => self.on_frame(&frame),
         }
@@ -440,9 +315,11 @@ impl Browser {
 
     fn say_hello(&mut self) {
         let cursors = lock(&self.shown).chat.on_open();
-        self.history.record_cursors(self.index, &cursors);
+        self.client
+            .history
+            .record_cursors(self.client.index, &cursors);
         self.send(&ClientFrame::Hello {
-            client: self.client,
+            client: self.client_id,
             cursors,
             visible: true,
             incarnation: self.incarnation,
@@ -453,14 +330,14 @@ impl Browser {
         self.dispatch(ConnectionEvent::Received);
         match frame {
             ServerFrame::Welcome { heartbeat_ms, .. } => {
-                let policy = &mut self.reconnect.policy;
+                let policy = &mut self.client.reconnect.policy;
                 policy.set_heartbeat_interval((*heartbeat_ms).into());
                 self.dispatch(ConnectionEvent::Welcomed);
                 lock(&self.shown).is_connected = true;
             }
             ServerFrame::Pong { n } => {
-                let now = self.now();
-                self.reconnect.policy.on_pong(*n, now);
+                let now = self.client.now();
+                self.client.reconnect.policy.on_pong(*n, now);
             }
             ServerFrame::People { people } => {
                 let people = people.iter();
@@ -478,7 +355,7 @@ impl Browser {
             }
             _ => {}
         }
-        self.history.record_frame(self.index, frame);
+        self.client.history.record_frame(self.client.index, frame);
         if let ServerFrame::Refused(refusal) = frame
             && let Some(id) = refusal.id
             && !matches!(
@@ -486,21 +363,27 @@ impl Browser {
                 ErrorCode::Unavailable | ErrorCode::RateLimited
             )
         {
-            self.history.record_refusal(id);
+            self.client.history.record_refusal(id);
         }
-        let (now, random) = (self.now(), self.random.random());
-        let (effects, actions) = {
+        let is_awaiting_reply = self.client.reconnect.is_awaiting_reply();
+        let (now, random) = (self.client.now(), self.client.random.random());
+        let (effects, output) = {
             let mut shown = lock(&self.shown);
-            let actions = shown.caller.on_frame(frame, now, &mut self.random);
-            (shown.chat.on_frame(frame, random), actions)
+            let rng = &mut self.client.random;
+            let Shown { chat, caller, .. } = &mut *shown;
+            let output = caller.on_frame(frame, chat.rooms(), now, is_awaiting_reply, rng);
+            (chat.on_frame(frame, random), output)
         };
         self.execute(effects);
-        self.send_actions(actions);
+        self.send_calls(output);
     }
 
-    fn send_actions(&mut self, actions: Actions) {
-        for (call, action) in actions {
+    fn send_calls(&mut self, output: CallOutput) {
+        for (call, action) in output.actions {
             self.send(&ClientFrame::Call { call, action });
+        }
+        if output.should_ping {
+            self.ping();
         }
     }
 
@@ -510,7 +393,9 @@ impl Browser {
                 Effect::Send(frame) => {
                     if let ClientFrame::Resume { cursor } = &frame {
                         let cursors = std::slice::from_ref(cursor);
-                        self.history.record_cursors(self.index, cursors);
+                        self.client
+                            .history
+                            .record_cursors(self.client.index, cursors);
                     }
                     self.send(&frame);
                 }
@@ -519,9 +404,9 @@ impl Browser {
                     self.timers.push((at, timer));
                 }
                 Effect::RefetchRoom(room) => self.fetch(room, Duration::ZERO),
-                Effect::ReloadPage => self.history.fail(format!(
+                Effect::ReloadPage => self.client.history.fail(format!(
                     "page {}: the server took its user for another",
-                    self.index
+                    self.client.index
                 )),
                 Effect::OutboxChanged
                 | Effect::RoomsChanged
@@ -534,23 +419,29 @@ impl Browser {
     }
 
     fn room(&self, index: usize) -> Option<RoomId> {
-        let shown = lock(&self.shown);
-        let rooms = shown.chat.rooms();
-        (!rooms.is_empty()).then(|| rooms[index % rooms.len()].id)
+        lock(&self.shown).room(index).map(|room| room.id)
+    }
+
+    fn new_call_id(&mut self) -> CallId {
+        CallId(Builder::from_random_bytes(self.client.random.random()).into_uuid())
     }
 
     fn on_command(&mut self, command: Command) {
-        tracing::trace!(page = self.index, ?command, "user");
+        tracing::trace!(page = self.client.index, ?command, "user");
         match command {
             Command::Send { room, messages } => {
                 let Some(room) = self.room(room) else { return };
                 for _ in 0..messages {
-                    let id =
-                        MessageId(Builder::from_random_bytes(self.random.random()).into_uuid());
-                    let number = self.random.random_range(0..1_000_000);
-                    let text = MessageText::new(&format!("page {}: {number}", self.index)).unwrap();
-                    self.history.record_written(id, room, &text, self.index);
-                    let at = self.now();
+                    let id = MessageId(
+                        Builder::from_random_bytes(self.client.random.random()).into_uuid(),
+                    );
+                    let number = self.client.random.random_range(0..1_000_000);
+                    let text =
+                        MessageText::new(&format!("page {}: {number}", self.client.index)).unwrap();
+                    self.client
+                        .history
+                        .record_written(id, room, &text, self.client.index);
+                    let at = self.client.now();
                     let effects = lock(&self.shown).chat.send_message(id, room, text, at);
                     self.execute(effects);
                 }
@@ -570,30 +461,35 @@ impl Browser {
                 }
             }
             Command::Reload => self.reload(),
-            Command::Cut => {
-                if let Some(connection) = &self.connection {
-                    connection.pipe.cut();
-                }
-            }
-            Command::Break => {
-                if let Some(connection) = &self.connection {
-                    connection.pipe.break_off();
-                }
+            Command::Fault(fault) => {
+                let pipe = self.connection.as_ref().map(|connection| &*connection.pipe);
+                self.client.inject(fault, pipe);
             }
             Command::Call { person } => {
-                let id = CallId(Builder::from_random_bytes(self.random.random()).into_uuid());
-                let actions = lock(&self.shown).caller.call(id, &person);
-                self.send_actions(actions);
+                let id = self.new_call_id();
+                let output = lock(&self.shown).caller.call(id, &person);
+                self.send_calls(output);
+            }
+            Command::JoinGroupCall { room } => {
+                let id = self.new_call_id();
+                let output = {
+                    let mut shown = lock(&self.shown);
+                    let room = shown.room(room).cloned();
+                    room.map(|room| shown.caller.join_group_call(id, &room))
+                };
+                self.send_calls(output.unwrap_or_default());
             }
             Command::HangUp => {
-                let now = self.now();
-                let actions = lock(&self.shown).caller.leave(now);
-                self.send_actions(actions);
+                let now = self.client.now();
+                let output = lock(&self.shown).caller.leave(now);
+                self.send_calls(output);
+            }
+            Command::GoHome => {
+                let now = self.client.now();
+                let output = lock(&self.shown).caller.go_home(now);
+                self.send_calls(output);
             }
             Command::DelayHello { ms } => self.hello_delay = Duration::from_millis(ms),
-            Command::Stall { ms } => {
-                self.stalled_until = Instant::now() + Duration::from_millis(ms);
-            }
         }
     }
 
@@ -604,10 +500,11 @@ impl Browser {
         self.connection = None;
         self.timers.clear();
         self.fetches.clear();
-        self.client = ClientId(Builder::from_random_bytes(self.random.random()).into_uuid());
+        self.client_id =
+            ClientId(Builder::from_random_bytes(self.client.random.random()).into_uuid());
         self.incarnation = 0;
-        self.reconnect = ReconnectState::new(SocketPolicy::new());
-        self.history.record_reload(self.index);
+        self.client.reconnect = ReconnectState::new(SocketPolicy::new());
+        self.client.history.record_reload(self.client.index);
         let viewer = self.visitor.person.id;
         let effects = lock(&self.shown).chat.restore(viewer, saved);
         self.execute(effects);
@@ -615,14 +512,14 @@ impl Browser {
     }
 
     fn fetch(&mut self, room: RoomId, after: Duration) {
-        let node = self.random.random_range(0..self.world.node_count());
-        let (world, person) = (self.world.clone(), self.visitor.person.clone());
+        let node = self.client.choose_node();
+        let (world, person) = (self.client.world.clone(), self.visitor.person.clone());
         let slug = lock(&self.shown)
             .chat
             .room(room)
             .map(|room| room.slug.clone());
         let Some(slug) = slug else { return };
-        let delay = self.delay;
+        let delay = self.client.delay;
         {
             let mut shown = lock(&self.shown);
             if !shown.fetching.contains(&room) {
@@ -640,7 +537,7 @@ impl Browser {
         }));
     }
 
-    fn on_fetched(&mut self, room: RoomId, fetched: Option<crate::chat::api::RoomHistory>) {
+    fn on_fetched(&mut self, room: RoomId, fetched: Option<RoomHistory>) {
         let Some(page) = fetched else {
             return self.fetch(room, FETCH_RETRY_DELAY);
         };
@@ -652,12 +549,5 @@ impl Browser {
                 .open_page(&page.room, page.messages, page.has_older)
         };
         self.execute(effects);
-    }
-}
-
-async fn next_of(connection: Option<&mut Connection>) -> Received {
-    match connection {
-        Some(connection) => connection.next().await,
-        None => std::future::pending().await,
     }
 }

@@ -84,6 +84,11 @@ pub(super) enum Action {
         page: usize,
         person: usize,
     },
+    JoinGroupCall {
+        page: usize,
+        /// As of `Send`.
+        room: usize,
+    },
     HangUp {
         page: usize,
     },
@@ -277,11 +282,12 @@ fn draw_use(random: &mut StdRng, settings: &Settings) -> Action {
     let room = random.random_range(0..4);
     let node = random.random_range(0..settings.nodes);
     match random.random_range(0..100) {
-        0..40 => Action::Send {
+        0..34 => Action::Send {
             page,
             room,
             messages: *[1, 1, 1, 2, 5, 30].choose(random).unwrap_or(&1),
         },
+        34..40 => Action::JoinGroupCall { page, room },
         40..48 => Action::Publish { node },
         48..58 => Action::Call {
             page,
@@ -357,9 +363,10 @@ fn draw_company(
     }
     for _ in 0..random.random_range(1..=2) {
         let page = random.random_range(0..settings.pages);
-        let action = match random.random_range(0..3) {
+        let action = match random.random_range(0..4) {
             0 => Action::Fault(FaultAction::CutPage { page }),
             1 => Action::Fault(FaultAction::BreakPage { page }),
+            2 => Action::JoinGroupCall { page, room },
             _ => Action::Reload { page },
         };
         let within_ms = *[MAX_COMPANY_MS, longest].choose(random).unwrap_or(&longest);

@@ -1,20 +1,22 @@
 //! A simulated reader of the news: a page's rules for the event stream, without a browser.
 
-use super::{history::History, world::World};
+use super::{
+    client::{Client, ConnectionFault},
+    history::History,
+    world::World,
+};
 use crate::{
     model::{
-        Cursor, Millis, Seq, StoryId,
+        Cursor, Seq, StoryId,
         headlines::{ReceiveOutcome, RecentStories},
-        reconnect::{
-            ConnectionEffect, ConnectionEvent, DisconnectCause, ReconnectState, TIMER_INTERVAL,
-        },
+        reconnect::{ConnectionEffect, ConnectionEvent, DisconnectCause},
         story::Story,
     },
     news::reconnect_policy::StreamPolicy,
     protocol::sse::{HEARTBEAT_EVENT, HELLO_EVENT, Heartbeat, Hello, RESYNC_EVENT, STORY_EVENT},
     server::{simulation::pipe::PipeEnd, store::Stream},
 };
-use rand::{Rng, SeedableRng, rngs::StdRng};
+use rand::{SeedableRng, rngs::StdRng};
 use std::{
     collections::BTreeMap,
     io::ErrorKind,
@@ -23,25 +25,15 @@ use std::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, sleep_until},
+    time::{sleep, sleep_until},
 };
 
 const RESYNC_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ReaderCommand {
-    /// The connection passes on nothing more.
-    Cut,
-    Break,
-    Stall {
-        ms: u64,
-    },
-}
-
 /// A reader, as the checks see it.
 pub(super) struct Reader {
     pub(super) index: usize,
-    commands: mpsc::UnboundedSender<ReaderCommand>,
+    faults: mpsc::UnboundedSender<ConnectionFault>,
     known: Arc<Mutex<Known>>,
 }
 
@@ -60,34 +52,27 @@ impl Reader {
         index: usize,
         seed: u64,
     ) -> Self {
-        let (commands, command_rx) = mpsc::unbounded_channel();
+        let (faults, fault_rx) = mpsc::unbounded_channel();
         let known = Arc::<Mutex<Known>>::default();
-        let mut random = StdRng::seed_from_u64(seed);
-        let client = Client {
-            world: world.clone(),
-            history: history.clone(),
-            index,
-            delay: Duration::from_millis(random.random_range(1..80)),
-            random,
+        let random = StdRng::seed_from_u64(seed);
+        let stream = EventStream {
+            client: Client::new(world, history, index, StreamPolicy::new(), random),
             known: known.clone(),
             recent: None,
-            reconnect: ReconnectState::new(StreamPolicy::new()),
             connection: None,
             received: Vec::new(),
-            stalled_until: Instant::now(),
-            next_tick: Instant::now(),
         };
-        tokio::spawn(client.run(command_rx));
+        tokio::spawn(stream.run(fault_rx));
         Self {
             index,
-            commands,
+            faults,
             known,
         }
     }
 
-    pub(super) fn tell(&self, command: ReaderCommand) {
+    pub(super) fn inject(&self, fault: ConnectionFault) {
         // The reader lives as long as this value.
-        let _ = self.commands.send(command);
+        let _ = self.faults.send(fault);
     }
 
     pub(super) fn known(&self) -> MutexGuard<'_, Known> {
@@ -99,39 +84,31 @@ fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
     known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Client {
-    world: Arc<World>,
-    history: Arc<History>,
-    index: usize,
-    delay: Duration,
-    random: StdRng,
+struct EventStream {
+    client: Client<StreamPolicy>,
     known: Arc<Mutex<Known>>,
     /// None before the page is rendered.
     recent: Option<RecentStories>,
-    reconnect: ReconnectState<StreamPolicy>,
     connection: Option<PipeEnd>,
     /// Bytes without a whole event.
     received: Vec<u8>,
-    stalled_until: Instant,
-    next_tick: Instant,
 }
 
-impl Client {
-    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<ReaderCommand>) {
+impl EventStream {
+    async fn run(mut self, mut faults: mpsc::UnboundedReceiver<ConnectionFault>) {
         self.render().await;
         self.dispatch(ConnectionEvent::Start);
         loop {
-            let is_stalled = self.stalled_until > Instant::now();
+            let is_stalled = self.client.is_stalled();
             tokio::select! {
                 biased;
-                command = commands.recv() => match command {
-                    Some(command) => self.on_command(command),
+                fault = faults.recv() => match fault {
+                    Some(fault) => self.on_fault(fault),
                     None => return,
                 },
                 () = readable(self.connection.as_ref()), if !is_stalled => self.read().await,
-                () = sleep_until(self.next_tick) => {
-                    let interval = Duration::from_millis(TIMER_INTERVAL.unsigned_abs());
-                    self.next_tick = Instant::now() + interval;
+                () = sleep_until(self.client.next_tick) => {
+                    self.client.schedule_tick();
                     self.dispatch(ConnectionEvent::Timer);
                 }
             }
@@ -141,8 +118,8 @@ impl Client {
     /// Takes over what a rendered page shows: all stories up to its cursor.
     async fn render(&mut self) {
         loop {
-            let node = self.random.random_range(0..self.world.node_count());
-            let rendered = self.world.request(node, |systems| async move {
+            let node = self.client.choose_node();
+            let rendered = self.client.world.request(node, |systems| async move {
                 let app = &systems.app;
                 let (epoch, seq) = app.event_log.position(Stream::News).await?;
                 let events = app.store.list_events(Stream::News, 0, seq).await?;
@@ -164,14 +141,8 @@ impl Client {
         }
     }
 
-    fn now(&self) -> Millis {
-        let elapsed = self.world.started_at.elapsed().as_millis();
-        Millis::try_from(elapsed).unwrap_or(Millis::MAX)
-    }
-
     fn dispatch(&mut self, event: ConnectionEvent) {
-        let (now, random) = (self.now(), self.random.random());
-        let Some(effect) = self.reconnect.on_event(event, now, random) else {
+        let Some(effect) = self.client.on_event(event) else {
             return;
         };
         self.connection = None;
@@ -184,24 +155,20 @@ impl Client {
     }
 
     fn connect(&mut self) {
-        let node = self.random.random_range(0..self.world.node_count());
+        let node = self.client.choose_node();
         let cursor = self.recent.as_ref().map(|recent| recent.cursor().clone());
-        self.connection = self.world.connect_reader(node, cursor, self.delay);
+        let (world, delay) = (&self.client.world, self.client.delay);
+        self.connection = world.connect_reader(node, cursor, delay);
         if self.connection.is_none() {
             self.dispatch(ConnectionEvent::Lost(DisconnectCause::ServerUnavailable));
         }
     }
 
-    fn on_command(&mut self, command: ReaderCommand) {
-        match (command, &self.connection) {
-            (ReaderCommand::Cut, Some(connection)) => connection.pipe().cut(),
-            (ReaderCommand::Break, Some(connection)) => connection.pipe().break_off(),
-            (ReaderCommand::Cut | ReaderCommand::Break, None) => {}
-            (ReaderCommand::Stall { ms }, _) => {
-                self.stalled_until = Instant::now() + Duration::from_millis(ms);
-                self.next_tick = self.next_tick.max(self.stalled_until);
-            }
-        }
+    fn on_fault(&mut self, fault: ConnectionFault) {
+        let pipe = self.connection.as_ref().map(PipeEnd::pipe);
+        self.client.inject(fault, pipe.as_deref());
+        // The timers of a busy page are late too.
+        self.client.next_tick = self.client.next_tick.max(self.client.stalled_until);
     }
 
     async fn read(&mut self) {
@@ -242,7 +209,7 @@ impl Client {
         let (Some(event), Some(data)) = (field("event"), field("data")) else {
             return;
         };
-        tracing::trace!(reader = self.index, event, data, "received");
+        tracing::trace!(reader = self.client.index, event, data, "received");
         self.dispatch(ConnectionEvent::Received);
         match event {
             HELLO_EVENT => {
@@ -254,7 +221,7 @@ impl Client {
             }
             HEARTBEAT_EVENT => {
                 let beat: Heartbeat = serde_json::from_str(data).unwrap();
-                let policy = &mut self.reconnect.policy;
+                let policy = &mut self.client.reconnect.policy;
                 policy.set_heartbeat_interval(beat.interval_seconds);
             }
             RESYNC_EVENT => {
@@ -262,7 +229,10 @@ impl Client {
                 self.dispatch(ConnectionEvent::Start);
             }
             STORY_EVENT => self.on_story(serde_json::from_str(data).unwrap()),
-            other => self.history.fail(format!("an unknown event {other:?}")),
+            other => self
+                .client
+                .history
+                .fail(format!("an unknown event {other:?}")),
         }
     }
 

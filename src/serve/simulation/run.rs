@@ -2,11 +2,13 @@
 
 use super::{
     checks,
+    client::ConnectionFault,
+    group_call_checks,
     history::History,
     observer::Observer,
     page::{Command, Page, Visitor},
     plan::{Action, FaultAction, Plan},
-    reader::{Reader, ReaderCommand},
+    reader::Reader,
     world::World,
 };
 use crate::{
@@ -131,6 +133,7 @@ impl Simulation {
             simulation.act(&step.action, &visitors).await;
         }
         simulation.heal().await;
+        simulation.end_group_calls().await;
         simulation.finish().await
     }
 
@@ -197,6 +200,9 @@ impl Simulation {
                 if person.id != self.pages[*page].visitor.person.id {
                     self.pages[*page].tell(Command::Call { person });
                 }
+            }
+            Action::JoinGroupCall { page, room } => {
+                self.pages[*page].tell(Command::JoinGroupCall { room: *room });
             }
             Action::HangUp { page } => self.pages[*page].tell(Command::HangUp),
             Action::Fault(fault) => self.inject(fault),
@@ -281,20 +287,26 @@ impl Simulation {
                 later(ms, Box::new(move |world| world.start(node)));
             }
             FaultAction::Clock { node, offset_ms } => world.set_clock_offset(node, offset_ms),
-            FaultAction::CutPage { page } => self.pages[page].tell(Command::Cut),
-            FaultAction::BreakPage { page } => self.pages[page].tell(Command::Break),
+            FaultAction::CutPage { page } => self.fail_connection(page, ConnectionFault::Cut),
+            FaultAction::BreakPage { page } => self.fail_connection(page, ConnectionFault::Break),
             FaultAction::LateHello { page, ms } => {
                 self.pages[page].tell(Command::DelayHello { ms });
             }
-            FaultAction::SlowPage { page, ms } => self.pages[page].tell(Command::Stall { ms }),
-            FaultAction::CutReader { reader } => self.readers[reader].tell(ReaderCommand::Cut),
+            FaultAction::SlowPage { page, ms } => {
+                self.fail_connection(page, ConnectionFault::Stall { ms });
+            }
+            FaultAction::CutReader { reader } => self.readers[reader].inject(ConnectionFault::Cut),
             FaultAction::BreakReader { reader } => {
-                self.readers[reader].tell(ReaderCommand::Break);
+                self.readers[reader].inject(ConnectionFault::Break);
             }
             FaultAction::SlowReader { reader, ms } => {
-                self.readers[reader].tell(ReaderCommand::Stall { ms });
+                self.readers[reader].inject(ConnectionFault::Stall { ms });
             }
         }
+    }
+
+    fn fail_connection(&self, page: usize, fault: ConnectionFault) {
+        self.pages[page].tell(Command::Fault(fault));
     }
 
     /// Ends every fault, and waits until all is quiet.
@@ -316,6 +328,30 @@ impl Simulation {
         }
         // A page notices a cut with its next ping.
         sleep(DETECTION_TIME).await;
+        self.wait_until_quiet().await;
+    }
+
+    /// Compares the group calls that go on, if any; then everybody leaves.
+    async fn end_group_calls(&self) {
+        if self.find_unfinished().is_some() {
+            return;
+        }
+        let is_in_group = |page: &Page| page.shown().caller.active_group_call().is_some();
+        let found = group_call_checks::check_ongoing(&self.world, &self.pages).await;
+        for what in found {
+            self.history.fail(what);
+        }
+        let is_anybody_in = self.pages.iter().any(is_in_group);
+        for page in &self.pages {
+            page.tell(Command::GoHome);
+        }
+        if is_anybody_in {
+            self.wait_until_quiet().await;
+        }
+    }
+
+    async fn wait_until_quiet(&self) {
+        let world = &self.world;
         let deadline = Instant::now() + HEALING_TIMEOUT;
         while Instant::now() < deadline {
             sleep(QUIET_INTERVAL).await;

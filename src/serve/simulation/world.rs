@@ -48,6 +48,8 @@ const START_RETRY_DELAY: Duration = Duration::from_secs(1);
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of a browser, for a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Of a group call; fewer than the people of some plans.
+pub(super) const MAX_PARTICIPANTS: usize = 3;
 pub(super) const HANDSHAKE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
 
 #[derive(Parser)]
@@ -94,6 +96,8 @@ impl World {
             "10",
             "--call-grace-seconds",
             "10",
+            "--group-call-size",
+            &MAX_PARTICIPANTS.to_string(),
             "--queue-bytes",
             &settings.queue_bytes.to_string(),
         ];
@@ -291,24 +295,14 @@ impl World {
 
     /// Opens a WebSocket. None if the connection is refused.
     pub(super) fn connect(
-        self: &Arc<Self>,
+        &self,
         node: usize,
         token_hash: String,
         delay: Duration,
     ) -> Option<PipeEnd> {
-        let (process, systems) = {
-            let slot = self.slot(node);
-            (slot.process.clone(), slot.systems.clone()?)
-        };
-        let (client, server) = pipe::connect(PIPE_CAPACITY, delay);
-        process.spawn(async move {
-            sleep(delay).await;
-            let session = systems.app.store.find_session(&token_hash, clock::now());
-            let taken = TakenSocket {
-                socket: Socket::Pipe(server),
-                read_buf: Bytes::new(),
-            };
+        self.open_socket(node, delay, |systems, taken| async move {
             let head = Bytes::from_static(HANDSHAKE);
+            let session = systems.app.store.find_session(&token_hash, clock::now());
             match session.await {
                 Ok(Some((person, _))) => {
                     let who = Identity {
@@ -322,17 +316,30 @@ impl World {
                 // The answer has the status 503.
                 Err(_) => drop(taken),
             }
-        });
-        Some(client)
+        })
     }
 
     /// Opens an event stream of the news. None if the connection is refused.
     pub(super) fn connect_reader(
-        self: &Arc<Self>,
+        &self,
         node: usize,
         cursor: Option<Cursor>,
         delay: Duration,
     ) -> Option<PipeEnd> {
+        self.open_socket(node, delay, |systems, taken| async move {
+            news::server::serve_on(&systems.app, taken, cursor).await;
+        })
+    }
+
+    fn open_socket<F>(
+        &self,
+        node: usize,
+        delay: Duration,
+        serve: impl FnOnce(Arc<Systems>, TakenSocket) -> F + Send + 'static,
+    ) -> Option<PipeEnd>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let (process, systems) = {
             let slot = self.slot(node);
             (slot.process.clone(), slot.systems.clone()?)
@@ -344,7 +351,7 @@ impl World {
                 socket: Socket::Pipe(server),
                 read_buf: Bytes::new(),
             };
-            news::server::serve_on(&systems.app, taken, cursor).await;
+            serve(systems, taken).await;
         });
         Some(client)
     }
