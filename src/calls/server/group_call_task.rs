@@ -255,11 +255,16 @@ impl GroupCallTask {
         {
             Ok(()) => {
                 self.send_view(from);
-                // The client may have disconnected before it was admitted.
-                if self.table.app.connections.user_of_client(client).is_none() {
-                    let _ = self
-                        .apply_input(GroupCallInput::ConnectionLost { client })
-                        .await;
+                match self.table.app.connections.find_connection(client) {
+                    // A join may come late, over an earlier connection: the client then leaves again, or knows its seat.
+                    Some(current) if !current.has_route_of(from) => self.send_view(&current),
+                    Some(_) => {}
+                    // The client has disconnected before it was admitted.
+                    None => {
+                        let _ = self
+                            .apply_input(GroupCallInput::ConnectionLost { client })
+                            .await;
+                    }
                 }
             }
             Err(rejection) => {

@@ -206,6 +206,19 @@ impl Connection {
         }
     }
 
+    /// Whether frames reach the same connection of a client as frames to `other`.
+    #[must_use]
+    pub fn has_route_of(&self, other: &Self) -> bool {
+        match (&self.location, &other.location) {
+            (Location::Local(here), Location::Local(other)) => {
+                Arc::ptr_eq(&here.send_queue, &other.send_queue)
+            }
+            (Location::Remote(node, _), Location::Remote(other, _)) => node == other,
+            (Location::Local(_), Location::Remote(..))
+            | (Location::Remote(..), Location::Local(_)) => false,
+        }
+    }
+
     /// Bytes queued; zero for another node's connection.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
