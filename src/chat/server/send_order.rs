@@ -128,7 +128,7 @@ mod tests {
     async fn a_message_that_is_read_late_is_held_back_all_the_same() {
         let mut order = SendOrder::default();
         order.hold(room(1), id(1), &refusal(ErrorCode::Unavailable, 20), 1);
-        advance(Duration::from_secs(60)).await;
+        advance(Duration::from_mins(1)).await;
         let refused = order.admit(room(1), id(2));
         assert_eq!(wait(refused), Some((ErrorCode::Unavailable, 1_000)));
         assert_eq!(order.admit(room(1), id(1)), Ok(1));

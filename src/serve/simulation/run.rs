@@ -179,8 +179,8 @@ impl Simulation {
             Action::Publish { node } => self.publish(*node),
             Action::ChangeRole { node, person, role } => {
                 let user = visitors[*person].person.id;
-                let others = visitors.iter().map(|other| &other.person);
-                let admin = others.cloned().find(|other| other.id != user);
+                let mut others = visitors.iter().map(|other| &other.person);
+                let admin = others.find(|other| other.id != user).cloned();
                 if let Some(admin) = admin {
                     let role = role.as_str();
                     self.spawn_request(*node, move |systems| async move {
@@ -263,7 +263,7 @@ impl Simulation {
                 };
                 world.set_message_faults(node, faults);
                 let end = move |world: Arc<World>| {
-                    world.set_message_faults(node, MessageFaults::default())
+                    world.set_message_faults(node, MessageFaults::default());
                 };
                 later(ms, Box::new(end));
             }
