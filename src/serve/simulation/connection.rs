@@ -59,7 +59,7 @@ impl Connection {
     }
 
     /// Cancel safe.
-    async fn next(&mut self) -> Received {
+    pub(super) async fn next(&mut self) -> Received {
         loop {
             match &mut self.state {
                 ConnectionState::Opening(end, head) => {

@@ -148,7 +148,7 @@ impl Shown {
     /// Modulo the number of the page's rooms.
     fn room(&self, index: usize) -> Option<&RoomSummary> {
         let rooms = self.chat.rooms();
-        rooms.get(index.checked_rem(rooms.len())?)
+        rooms.iter().rev().nth(index.checked_rem(rooms.len())?)
     }
 }
 

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 const DURATION_MS: u64 = 60_000;
 /// From a fault at one moment to what goes with it.
 const MAX_COMPANY_MS: u64 = 4_000;
+/// From a new room, which all pages know then, to a fault.
+const NEW_ROOM_MS: u64 = 500;
 const CONCURRENT_PEOPLE: std::ops::RangeInclusive<usize> = 2..=5;
 
 /// A simulation from beginning to end. Equal plans have equal runs.
@@ -46,7 +48,7 @@ pub(super) struct Step {
 pub(super) enum Action {
     Send {
         page: usize,
-        /// Of the page's rooms; modulo their number.
+        /// Of the page's rooms, the newest first; modulo their number.
         room: usize,
         messages: usize,
     },
@@ -326,7 +328,15 @@ fn draw_company(
     began_at_ms: u64,
     steps: &mut Vec<Step>,
 ) {
-    let room = random.random_range(0..4);
+    let room = if random.random_bool(0.5) {
+        let node = random.random_range(0..settings.nodes);
+        let at_ms = began_at_ms.saturating_sub(NEW_ROOM_MS);
+        let action = Action::CreateRoom { node };
+        steps.push(Step { at_ms, action });
+        0
+    } else {
+        random.random_range(0..4)
+    };
     let longest = fault.duration_ms().unwrap_or(MAX_COMPANY_MS);
     for _ in 0..random.random_range(1..=3) {
         let page = random.random_range(0..settings.pages);
@@ -343,7 +353,7 @@ fn draw_company(
             action: send,
         });
     }
-    if random.random_bool(0.5) {
+    for _ in 0..2 {
         let page = random.random_range(0..settings.pages);
         let at_ms = began_at_ms + random.random_range(0..MAX_COMPANY_MS);
         let action = Action::OpenRoom { page, room };
@@ -391,9 +401,16 @@ fn draw_fault(random: &mut StdRng, settings: &Settings) -> FaultAction {
             let step = [Begin, Statement, Commit, Commit, Commit, Rollback];
             let step = *step.choose(random).unwrap_or(&Commit);
             let fault = if step == Commit {
-                [Fails, LosesAnswer, Hangs, HangsAfter, CommitsLate]
+                [
+                    Fails,
+                    LosesAnswer,
+                    Hangs,
+                    HangsAfter,
+                    HangsAfter,
+                    CommitsLate,
+                ]
             } else {
-                [Fails, LosesAnswer, Hangs, HangsAfter, HangsAfter]
+                [Fails, LosesAnswer, Hangs, HangsAfter, Fails, HangsAfter]
             };
             let fault = *fault.choose(random).unwrap_or(&Fails);
             FaultAction::Statement { node, step, fault }

@@ -93,7 +93,7 @@ impl World {
             "--replay-events",
             &settings.replay_events.to_string(),
             "--ring-seconds",
-            "10",
+            "20",
             "--call-grace-seconds",
             "10",
             "--group-call-size",
