@@ -154,6 +154,9 @@ pub enum RemoteCommand {
     RetainFrame {
         room: RoomId,
         retained: Box<RetainedFrame>,
+        /// Of the sender's commands about retained frames; 0 from a node of an earlier build.
+        #[serde(default)]
+        number: u64,
     },
     /// Sends a subject's last frame to a room, which then forgets the subject.
     ClearFrame {
@@ -167,6 +170,9 @@ pub enum RemoteCommand {
         /// The sender's term as the call leader; 0 from a node of an earlier build.
         #[serde(default)]
         term: i64,
+        /// As in [`Self::RetainFrame`]: a copy that comes after a later command says nothing.
+        #[serde(default)]
+        number: u64,
     },
     #[serde(rename = "to_all")]
     SendToAll { frame: Box<ServerFrame> },

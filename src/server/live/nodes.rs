@@ -43,16 +43,29 @@ impl ConnectionRegistry {
                     connection.push(&encoded);
                 }
             }
-            RemoteCommand::RetainFrame { room, retained } => {
-                self.lock().retain_frame(*room, retained);
+            RemoteCommand::RetainFrame {
+                room,
+                retained,
+                number,
+            } => {
+                let mut state = self.lock();
+                state.retained.is_latest(retained.term, *number);
+                state.retain_frame(*room, retained);
             }
             RemoteCommand::ClearFrame {
                 room,
                 subject,
                 frame,
             } => self.lock().clear_retained_frame(*room, *subject, frame),
-            RemoteCommand::SyncRetainedFrames { frames, term } => {
-                self.lock().sync_retained_frames(*term, frames);
+            RemoteCommand::SyncRetainedFrames {
+                frames,
+                term,
+                number,
+            } => {
+                let mut state = self.lock();
+                if state.retained.is_latest(*term, *number) {
+                    state.sync_retained_frames(*term, frames);
+                }
             }
             RemoteCommand::SendToAll { frame } => self.lock().send_to_all(frame),
             RemoteCommand::SubscribeUser { user, room, kind } => {

@@ -33,6 +33,9 @@ pub(super) struct RetainedFrames {
     ended: HashMap<RoomId, Uuid>,
     /// The highest seen.
     term: i64,
+    /// Number of this node's last command, and term and number of the latest of another node.
+    sent: u64,
+    received: (i64, u64),
 }
 
 impl RetainedFrame {
@@ -49,6 +52,20 @@ fn are_known_terms(one: i64, other: i64) -> bool {
 }
 
 impl RetainedFrames {
+    /// Records a command of another node. False if a later one has overtaken it.
+    pub(super) fn is_latest(&mut self, term: i64, number: u64) -> bool {
+        let is_overtaken = number != 0 && (term, number) < self.received;
+        if !is_overtaken {
+            self.received = (term, number);
+        }
+        !is_overtaken
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.sent += 1;
+        self.sent
+    }
+
     /// False if the room has a later frame, or the subject has ended.
     fn retain(&mut self, room: RoomId, retained: &RetainedFrame) -> bool {
         let has_ended = self.ended.get(&room) == Some(&retained.subject);
@@ -116,8 +133,13 @@ impl ConnectionRegistry {
         // The lock keeps the commands in the order of the changes, here and below.
         let mut state = self.lock();
         state.retain_frame(room, &retained);
+        let number = state.retained.next_number();
         let retained = Box::new(retained);
-        self.send_to_nodes(RemoteCommand::RetainFrame { room, retained });
+        self.send_to_nodes(RemoteCommand::RetainFrame {
+            room,
+            retained,
+            number,
+        });
     }
 
     /// Sends a subject's last frame, and stops retaining.
@@ -153,7 +175,12 @@ impl ConnectionRegistry {
         let mut state = self.lock();
         let frames = state.retained.of_subjects(subjects);
         state.sync_retained_frames(term, &frames);
-        self.send_to_nodes(RemoteCommand::SyncRetainedFrames { frames, term });
+        let number = state.retained.next_number();
+        self.send_to_nodes(RemoteCommand::SyncRetainedFrames {
+            frames,
+            term,
+            number,
+        });
     }
 }
 
@@ -268,5 +295,14 @@ mod tests {
         assert_eq!(retained.sync(2, &[]), []);
         assert_eq!(retained.sync(2, &[(ROOM, frame(2, 2, 9))]), []);
         assert_eq!(version(&retained), Some(5));
+    }
+
+    #[test]
+    fn a_command_that_a_later_one_has_overtaken_is_known() {
+        let mut retained = RetainedFrames::default();
+        assert!(retained.is_latest(1, 5) && retained.is_latest(1, 5));
+        assert!(!retained.is_latest(1, 4));
+        assert!(retained.is_latest(2, 1) && !retained.is_latest(1, 9));
+        assert!(retained.is_latest(0, 0), "of an earlier build");
     }
 }
