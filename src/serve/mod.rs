@@ -24,7 +24,7 @@ use crate::{
         AppState, Error,
         assets::{self, Assets},
         backup::periodic,
-        bus::Message,
+        bus::{Inbox, Message},
         config::{Config, LogFormat},
         control,
         data_lock::{DataLock, Sharing},
@@ -45,6 +45,7 @@ use std::{
 use tokio::{
     net::TcpListener,
     sync::{Notify, Semaphore},
+    task::JoinSet,
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -140,19 +141,15 @@ pub async fn run(config: Config) -> Result<(), String> {
 
     let router = router::router(&systems, options, assets);
     let stopping = Shutdown::default();
-    let news_heartbeats = tokio::spawn(news::server::run_heartbeats(app.clone()));
-    let socket_timers = tokio::spawn(ws::run_timers(systems.clone()));
-    let session_checks = tokio::spawn(session_checks::run(systems.clone()));
-    let nodes = inbox.map(|inbox| tokio::spawn(nodes::run(systems.clone(), inbox)));
+    let mut background = spawn_background_tasks(&systems, inbox);
+    if let Some(metrics) = metrics {
+        background.spawn(telemetry::serve_metrics(metrics, systems.clone()));
+    }
     let calls_shutdown = CancellationToken::new();
     let call_leader = AbortOnDropHandle::new(tokio::spawn(call_leader::run(
         systems.clone(),
         calls_shutdown.clone(),
     )));
-    let mark = tokio::spawn(store_mark::run(app.clone()));
-    let backups = tokio::spawn(periodic::run(app.clone()));
-    let metrics =
-        metrics.map(|metrics| tokio::spawn(telemetry::serve_metrics(metrics, systems.clone())));
     tokio::select! {
         () = http_server::serve(listener, router, stopping.clone()) => {}
         () = shutdown_signal() => stopping.token.cancel(),
@@ -164,16 +161,7 @@ pub async fn run(config: Config) -> Result<(), String> {
     calls_shutdown.cancel();
     // Stores decisions about calls.
     let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, call_leader).await;
-    let tasks = [
-        news_heartbeats,
-        socket_timers,
-        session_checks,
-        mark,
-        backups,
-    ];
-    for task in tasks.into_iter().chain(nodes).chain(metrics) {
-        task.abort();
-    }
+    background.abort_all();
     if let Some(bus) = &app.bus {
         bus.broadcast(Message::Stopped);
         // Without NATS, the other nodes notice the missing heartbeats.
@@ -183,6 +171,21 @@ pub async fn run(config: Config) -> Result<(), String> {
     close_store(&app).await;
     drop(lock);
     Ok(())
+}
+
+/// What runs until the server stops.
+fn spawn_background_tasks(systems: &Arc<Systems>, inbox: Option<Inbox>) -> JoinSet<()> {
+    let app = &systems.app;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(news::server::run_heartbeats(app.clone()));
+    tasks.spawn(ws::run_timers(systems.clone()));
+    tasks.spawn(session_checks::run(systems.clone()));
+    tasks.spawn(store_mark::run(app.clone()));
+    tasks.spawn(periodic::run(app.clone()));
+    if let Some(inbox) = inbox {
+        tasks.spawn(nodes::run(systems.clone(), inbox));
+    }
+    tasks
 }
 
 async fn close_store(app: &AppState) {
