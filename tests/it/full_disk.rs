@@ -33,10 +33,6 @@ async fn what_is_acknowledged_after_the_disk_was_full_is_stored() {
 
     disk.free();
     assert_eq!(ada.get("/readyz").await.status(), 200);
-    // It follows the refused message, also now.
-    ws.send(&frame).await;
-    let (code, _) = ws.wait_for_refusal(following).await;
-    assert_eq!(code, ErrorCode::Unavailable);
     ws.send(&ws_client::message_frame(refused, general.id, "one"))
         .await;
     ws.wait_for_ack(refused).await;
