@@ -293,7 +293,8 @@ pub struct GroupCallView {
     pub participation: Option<Participation>,
 }
 
-#[expect(
+// The lint depends on the size of a pointer.
+#[allow(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes a reference"
 )]
