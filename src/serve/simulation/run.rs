@@ -49,6 +49,7 @@ const DETECTION_TIME: Duration = Duration::from_secs(30);
 const QUIET_INTERVAL: Duration = Duration::from_millis(500);
 const PUBLISH_RETRY_DELAY: Duration = Duration::from_secs(1);
 const SET_UP_RETRY_DELAY: Duration = Duration::from_millis(200);
+const SET_UP_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Parser)]
 struct StoreArguments {
@@ -461,7 +462,15 @@ fn prepare_store(folder: &Path) {
             let store = Store::open(&arguments.store).await.unwrap();
             store.close().await;
         });
-        std::fs::read(folder.path().join(STORE_FILE)).unwrap()
+        let file = folder.path().join(STORE_FILE);
+        // The last connection is closed in its own thread, and moves what was written into the file.
+        let log = folder.path().join(format!("{STORE_FILE}-wal"));
+        let began = std::time::Instant::now();
+        while log.exists() {
+            assert!(began.elapsed() < SET_UP_TIMEOUT, "the store was not closed");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::fs::read(file).unwrap()
     });
     std::fs::write(folder.join(STORE_FILE), contents).unwrap();
 }
@@ -477,6 +486,7 @@ fn block_on_runtime<T>(work: impl Future<Output = T>) -> T {
 }
 
 async fn create_people(world: &Arc<World>, count: usize) -> Vec<Visitor> {
+    let began = Instant::now();
     let mut visitors = Vec::new();
     for number in 0..count {
         let name = format!("Person {number}");
@@ -499,6 +509,7 @@ async fn create_people(world: &Arc<World>, count: usize) -> Vec<Visitor> {
                 Some(Ok(Some(visitor))) => break visitor,
                 _ => sleep(SET_UP_RETRY_DELAY).await,
             }
+            assert!(began.elapsed() < SET_UP_TIMEOUT, "nobody could join");
         };
         visitors.push(visitor);
     }
