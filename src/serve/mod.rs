@@ -5,6 +5,7 @@ mod context;
 pub mod doctor;
 mod nodes;
 mod page_cache;
+mod page_task;
 mod router;
 mod server_functions;
 mod session_checks;

@@ -1,6 +1,6 @@
 //! Routing table of the server.
 
-use super::{Systems, context, doctor, page_cache, server_functions, telemetry, ws};
+use super::{Systems, context, doctor, page_cache, page_task, server_functions, telemetry, ws};
 use crate::{
     app::{App as Root, document::shell},
     chat, news, people,
@@ -52,6 +52,7 @@ pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions, assets: Ass
 
 /// Pages, server functions (`/fn/…`) and browser files.
 fn page_router(systems: &Systems, options: LeptosOptions, assets: Assets) -> Router {
+    page_task::install_executor();
     let Systems { app, news, .. } = systems;
     let program = assets.folder.to_string();
     let provide = {
@@ -86,6 +87,7 @@ fn page_router(systems: &Systems, options: LeptosOptions, assets: Assets) -> Rou
         .fallback(file_and_error_handler_with_context::<LeptosOptions, _>(
             provide, shell,
         ))
+        .layer(middleware::from_fn(page_task::render_in_one_task))
         .layer(middleware::from_fn(server_functions::fix_status))
         .layer(middleware::from_fn_with_state(
             app.clone(),
