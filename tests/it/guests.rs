@@ -21,7 +21,8 @@ use rialto::{
     protocol::{
         close::CloseCode,
         failure::Failure,
-        ws::{ClientFrame, ErrorCode, ServerFrame},
+        upload::Chunk,
+        ws::{ClientFrame, ErrorCode, Refusal, ServerFrame},
     },
 };
 
@@ -124,11 +125,15 @@ impl Guest {
     }
 
     async fn next_error_code(&mut self) -> ErrorCode {
-        let error = |frame: &ServerFrame| match frame {
-            ServerFrame::Error(refusal) | ServerFrame::Refused(refusal) => Some(refusal.code),
+        self.next_refusal().await.code
+    }
+
+    async fn next_refusal(&mut self) -> Refusal {
+        let refusal = |frame: &ServerFrame| match frame {
+            ServerFrame::Error(refusal) | ServerFrame::Refused(refusal) => Some(refusal.clone()),
             _ => None,
         };
-        self.ws.wait_for(error).await
+        self.ws.wait_for(refusal).await
     }
 }
 
@@ -295,7 +300,19 @@ async fn a_guest_reaches_nothing_but_the_call() {
             "{frame:?}"
         );
     }
-    bob.ws.send_binary(vec![0; 64]).await;
+    let id = message_id();
+    let chunk = Chunk {
+        id,
+        offset: 0,
+        data: b"a",
+    };
+    bob.ws.send_binary(chunk.encode()).await;
+    let refusal = bob.next_refusal().await;
+    assert_eq!(
+        (refusal.code, refusal.id),
+        (ErrorCode::NotAllowed, Some(id))
+    );
+    bob.ws.send_binary(vec![0; 3]).await;
     assert_eq!(bob.next_error_code().await, ErrorCode::NotAllowed);
     let media = Media::Voice;
     for (id, action) in [

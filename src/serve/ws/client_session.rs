@@ -6,6 +6,7 @@ use crate::{
     model::{Seq, limits, room::RoomSummary},
     protocol::{
         close::CloseCode,
+        upload::{Chunk, ChunkError},
         ws::{ClientFrame, ErrorCode, FrameReference, Refusal, RoomCursor, ServerFrame},
     },
     serve::{Systems, websocket::WebSocketReader},
@@ -222,8 +223,8 @@ impl ClientSession {
                 complete_refusals(&mut replies, &text);
                 self.send_replies(replies).await
             }
-            Message::Binary(_) if self.connection.guest_of.is_some() => {
-                self.send_replies(vec![guest_refusal()]).await
+            Message::Binary(bytes) if self.connection.guest_of.is_some() => {
+                self.send_replies(vec![guest_chunk_refusal(&bytes)]).await
             }
             Message::Binary(bytes) => {
                 let replies = self
@@ -306,10 +307,23 @@ impl ClientSession {
 }
 
 fn guest_refusal() -> ServerFrame {
-    ServerFrame::Error(Refusal::new(
-        ErrorCode::NotAllowed,
-        "guests may only send frames of their call",
-    ))
+    ServerFrame::Error(not_for_guests())
+}
+
+/// Names the upload, if the chunk does.
+fn guest_chunk_refusal(chunk: &[u8]) -> ServerFrame {
+    match Chunk::decode(chunk) {
+        Ok(Chunk { id, .. }) | Err(ChunkError::TooLarge(id)) => ServerFrame::Refused(Refusal {
+            id: Some(id),
+            ..not_for_guests()
+        }),
+        Err(ChunkError::Malformed) => guest_refusal(),
+    }
+}
+
+fn not_for_guests() -> Refusal {
+    let reason = "guests may only send frames of their call";
+    Refusal::new(ErrorCode::NotAllowed, reason)
 }
 
 /// A correct client is refused messages and uploads, but only with the other codes.
