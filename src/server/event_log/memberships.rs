@@ -239,12 +239,16 @@ async fn announce(store: &Store, fanout: &Fanout, event: &MembershipEvent) -> Re
         }
         MembershipEvent::AllJoined { room } => {
             fanout.track_stream(store, Stream::Room(*room));
-            // A new room has the same summary for all members.
-            let Some(user) = connections.local_users().pop() else {
-                return Ok(());
-            };
-            if let Some(room) = store.find_room(*room, user).await? {
-                connections.send_to_all_local(&ServerFrame::Room { room });
+            for user in connections.local_users() {
+                let Some(room) = store.find_room(*room, user).await? else {
+                    continue;
+                };
+                if room.head == 0 {
+                    // Nobody has read anything: the same for all members.
+                    connections.send_to_all_local(&ServerFrame::Room { room });
+                    break;
+                }
+                connections.send_to_local_user(user, &ServerFrame::Room { room });
             }
         }
     }
