@@ -3,7 +3,7 @@
 //!
 //! When a connection breaks during a commit, the outcome is unknown. Entries are idempotent, so the batch is retried
 //! for up to [`COMMIT_RETRY_TIMEOUT`]. Whatever an abandoned batch did commit is published before anything newer, so
-//! that subscribers see no gap.
+//! that subscribers see no gap; its read cursors are written again.
 //!
 //! A stream that another node keeps locked holds back its own entries alone ([`BlockedAppends`]).
 
@@ -13,10 +13,13 @@ mod request;
 
 pub(super) use request::{AppendRequest, ReplySender};
 
-use crate::server::{
-    error::{Error, Result},
-    event_log::fanout::Fanout,
-    store::{LockedRows, Store, Stream, is_lock_timeout, is_transient, is_unique_violation},
+use crate::{
+    protocol::ws::ServerFrame,
+    server::{
+        error::{Error, Result},
+        event_log::fanout::Fanout,
+        store::{LockedRows, Store, Stream, is_lock_timeout, is_transient, is_unique_violation},
+    },
 };
 use batch::{AppendOutcome, Batch, CommittedEvents, EarlierCommit};
 use blocked::BlockedAppends;
@@ -73,7 +76,7 @@ impl Attempt {
 pub(super) struct Writer {
     store: Store,
     fanout: Fanout,
-    /// Events of abandoned batches that may be committed. Newer ones of their streams wait.
+    /// Of abandoned batches that may be committed. Newer appends with their locks wait.
     in_doubt: Vec<AppendRequest>,
     blocked: BlockedAppends,
     /// When either of them is tried again without a request.
@@ -279,11 +282,11 @@ impl Writer {
         }
     }
 
-    /// The events may be committed, which no caller will learn.
+    /// The entries may be committed, which no caller will learn.
     fn doubt(&mut self, entries: &[AppendRequest]) {
         self.schedule_retry();
-        let events = entries.iter().filter_map(AppendRequest::without_caller);
-        self.in_doubt.extend(events);
+        let entries = entries.iter().map(AppendRequest::without_caller);
+        self.in_doubt.extend(entries);
     }
 
     fn publish(&self, committed: CommittedEvents) {
@@ -313,12 +316,24 @@ impl Writer {
     }
 
     /// Publishes those events in doubt that are committed, and forgets the others: their callers know that they failed.
+    /// Then writes the read cursors in doubt.
     async fn resolve_doubt(&mut self) {
         let count = self.in_doubt.len().min(MAX_BATCH_ENTRIES);
         if count == 0 {
             return;
         }
-        let entries: Vec<_> = self.in_doubt.drain(..count).collect();
+        let entries = self.in_doubt.drain(..count);
+        let (events, cursors): (Vec<_>, Vec<_>) = entries.partition(is_event);
+        match self.resolve_events(events).await {
+            StoreStatus::Available => self.resolve_read_cursors(cursors).await,
+            StoreStatus::Unavailable => self.in_doubt.extend(cursors),
+        }
+    }
+
+    async fn resolve_events(&mut self, entries: Vec<AppendRequest>) -> StoreStatus {
+        if entries.is_empty() {
+            return StoreStatus::Available;
+        }
         let found = timeout(RESOLVE_TIMEOUT, self.find_committed(&entries)).await;
         match found.unwrap_or_else(|_| Err(timed_out().into())) {
             Ok((committed, locked)) => {
@@ -330,10 +345,52 @@ impl Writer {
                 };
                 self.in_doubt.extend(entries.into_iter().filter(is_locked));
             }
-            Err(Error::Store(why)) if is_away(&why) => self.in_doubt.extend(entries),
+            Err(Error::Store(why)) if is_away(&why) => {
+                self.in_doubt.extend(entries);
+                return StoreStatus::Unavailable;
+            }
             Err(error) => {
                 tracing::error!(%error, entries = entries.len(), "events in doubt could not be read");
             }
+        }
+        StoreStatus::Available
+    }
+
+    /// Writes them again, which changes nothing if they are committed, and tells the pages of the person.
+    async fn resolve_read_cursors(&mut self, mut entries: Vec<AppendRequest>) {
+        if entries.is_empty() {
+            return;
+        }
+        entries.sort_by_key(AppendRequest::lock_key);
+        let attempt = Attempt {
+            earlier: EarlierCommit::MaybeUnpublished,
+            locked: LockedRows::Skip,
+        };
+        let committed = timeout(RESOLVE_TIMEOUT, self.commit(&entries, attempt)).await;
+        match committed.unwrap_or_else(|_| Err(timed_out().into())) {
+            Ok((outcomes, _)) => {
+                for (entry, outcome) in entries.iter().zip(outcomes) {
+                    self.tell_read_cursor(entry, &outcome);
+                }
+            }
+            // Perhaps by the commit in doubt.
+            Err(Error::Store(why)) if is_away(&why) || is_lock_timeout(&why) => {
+                self.in_doubt.extend(entries);
+            }
+            Err(error) => {
+                tracing::error!(%error, entries = entries.len(), "read cursors in doubt could not be written");
+            }
+        }
+    }
+
+    fn tell_read_cursor(&self, entry: &AppendRequest, outcome: &AppendOutcome) {
+        if let (
+            AppendRequest::ReadCursor { room, user, .. },
+            AppendOutcome::ReadCursor(Some(cursor)),
+        ) = (entry, outcome)
+        {
+            let frame = ServerFrame::read(*room, *cursor);
+            self.fanout.connections.send_to_user(*user, &frame);
         }
     }
 

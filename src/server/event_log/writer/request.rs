@@ -51,12 +51,18 @@ impl AppendRequest {
         }
     }
 
-    /// None for a read cursor.
-    pub(super) fn without_caller(&self) -> Option<Self> {
+    pub(super) fn without_caller(&self) -> Self {
         match self {
-            Self::Message(new, _) => Some(Self::Message(new.clone(), oneshot::channel().0)),
-            Self::Story(new, _) => Some(Self::Story(new.clone(), oneshot::channel().0)),
-            Self::ReadCursor { .. } => None,
+            Self::Message(new, _) => Self::Message(new.clone(), oneshot::channel().0),
+            Self::Story(new, _) => Self::Story(new.clone(), oneshot::channel().0),
+            Self::ReadCursor {
+                room, user, seq, ..
+            } => Self::ReadCursor {
+                room: *room,
+                user: *user,
+                seq: *seq,
+                reply: oneshot::channel().0,
+            },
         }
     }
 

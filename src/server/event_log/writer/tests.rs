@@ -276,6 +276,28 @@ async fn what_an_abandoned_batch_has_committed_is_published_before_anything_newe
 }
 
 #[tokio::test]
+async fn a_read_cursor_in_doubt_is_written_with_the_events_in_doubt() {
+    let fixture = LogFixture::new().await;
+    let bob = fixture.add_member("Bob").await;
+    let mut writer = fixture.writer(Arc::new(Tails::new(1_000)));
+    fixture.append(vec![fixture.message(id())]).await;
+    let (reply, _) = oneshot::channel();
+    let read = AppendRequest::ReadCursor {
+        room: fixture.room,
+        user: bob,
+        seq: 1,
+        reply,
+    };
+    let (reply, _) = oneshot::channel();
+    let message = AppendRequest::Message(fixture.message(id()), reply);
+    writer.doubt(&[message, read]);
+    writer.retry().await;
+    assert!(writer.in_doubt.is_empty());
+    let room = fixture.store.find_room(fixture.room, bob).await.unwrap();
+    assert_eq!(room.map(|room| (room.head, room.read_seq)), Some((1, 1)));
+}
+
+#[tokio::test]
 async fn more_events_in_doubt_than_fit_in_a_batch_are_all_published() {
     let fixture = LogFixture::new().await;
     let stream = Stream::Room(fixture.room);
