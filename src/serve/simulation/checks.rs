@@ -262,6 +262,18 @@ fn check_calls(stored: &Stored, history: &History, found: &mut Vec<String>) {
     if !posted.is_empty() {
         found.push(format!("posted, and not stored: {posted:?}"));
     }
+    for call in &history.records().answered_calls {
+        let state = stored.calls.get(call);
+        let is_right = matches!(
+            state,
+            Some(State::Ended {
+                outcome: Outcome::HungUp | Outcome::Failed
+            })
+        );
+        if !is_right {
+            found.push(format!("the call {call} was answered, and is {state:?}"));
+        }
+    }
     for ((page, call), outcome) in &history.records().outcomes {
         // The other pages of who answered.
         let is_right = *outcome == Outcome::AnsweredElsewhere

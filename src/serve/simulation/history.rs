@@ -28,6 +28,8 @@ pub(super) struct Records {
     pub(super) stories: Vec<Option<(StoryId, Seq)>>,
     /// By page and room: the cursor that was sent last, and the replay that follows it.
     replays: BTreeMap<(usize, RoomId), Replay>,
+    /// That a page was shown as answered.
+    pub(super) answered_calls: BTreeSet<CallId>,
     /// By page: how its calls ended.
     pub(super) outcomes: BTreeMap<(usize, CallId), Outcome>,
     /// By page: the seat that it was told to have, until it leaves or is told to be out.
@@ -173,6 +175,8 @@ impl History {
             ServerFrame::Call { call } => {
                 if let State::Ended { outcome } = call.state {
                     records.record_outcome(page, call.id, outcome);
+                } else if !call.state.is_unanswered() {
+                    records.answered_calls.insert(call.id);
                 }
             }
             ServerFrame::GroupCall { group } => records.record_group_call(page, group),

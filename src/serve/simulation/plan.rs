@@ -359,7 +359,12 @@ fn draw_company(
         let action = Action::OpenRoom { page, room };
         steps.push(Step { at_ms, action });
     }
-    if random.random_bool(0.5) {
+    let calls = match fault {
+        // The leader's ring may end meanwhile.
+        FaultAction::Pause { .. } => random.random_range(1..=2),
+        _ => random.random_range(0..=1),
+    };
+    for _ in 0..calls {
         let call = Action::Call {
             page: random.random_range(0..settings.pages),
             person: random.random_range(0..settings.people),
@@ -393,6 +398,8 @@ fn draw_fault(random: &mut StdRng, settings: &Settings) -> FaultAction {
     let long = *[short, short, 60_000, 120_000]
         .choose(random)
         .unwrap_or(&short);
+    // A call that began before it goes on after it.
+    let middle = random.random_range(15_000..40_000);
     let has_bus = settings.nodes > 1;
     match random.random_range(0..100) {
         0..20 => {
@@ -426,7 +433,12 @@ fn draw_fault(random: &mut StdRng, settings: &Settings) -> FaultAction {
             ms: short,
         },
         52..62 if has_bus => FaultAction::BusAway { node, ms: long },
-        62..70 => FaultAction::Pause { node, ms: long },
+        62..70 => {
+            let ms = *[short, middle, middle, long]
+                .choose(random)
+                .unwrap_or(&long);
+            FaultAction::Pause { node, ms }
+        }
         70..78 => FaultAction::Crash { node, ms: short },
         78..82 => FaultAction::Stop { node, ms: short },
         82..86 => FaultAction::Clock {

@@ -4,7 +4,7 @@
 //! clock and randomness are used.
 
 use crate::model::Millis;
-use rand::{RngCore, SeedableRng, rngs::StdRng};
+use rand::{RngCore, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use std::{
     cell::RefCell,
     fmt,
@@ -107,13 +107,16 @@ impl Node {
         }
     }
 
+    /// Tasks that are due run in any order, as on several threads.
     pub(crate) fn resume(&self) {
         let wakers = {
             let mut state = self.lock();
             if state.phase == Phase::Paused {
                 state.phase = Phase::Running;
             }
-            std::mem::take(&mut state.wakers)
+            let mut wakers = std::mem::take(&mut state.wakers);
+            wakers.shuffle(&mut state.random);
+            wakers
         };
         wakers.into_iter().for_each(Waker::wake);
     }
