@@ -32,12 +32,14 @@ use crate::{
     },
 };
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
+/// Joins that are remembered, to tell repetitions.
+const MAX_KNOWN_JOINS: usize = 128;
 const GUEST_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 
 pub(super) struct GroupCallTask {
@@ -52,6 +54,8 @@ pub(super) struct GroupCallTask {
     guests: HashSet<UserId>,
     /// By sending client and receiving seat.
     budgets: HashMap<(ClientId, Seat), SignalBudget>,
+    /// The newest joins that were admitted, by client and id.
+    known_joins: VecDeque<(ClientId, CallId)>,
 }
 
 impl GroupCallTask {
@@ -105,6 +109,7 @@ impl GroupCallTask {
             people: HashMap::new(),
             guests: HashSet::new(),
             budgets: HashMap::new(),
+            known_joins: VecDeque::new(),
         }
     }
 
@@ -228,6 +233,9 @@ impl GroupCallTask {
                 NO_SUCH_CALL_REASON,
             );
         }
+        if !is_guest && self.is_outdated_join(user, client, requested_id) {
+            return self.send_view(from);
+        }
         // The person may have left and started another call since the request.
         if !self.table.reserve_user(user, self.call.id) {
             if !self.table.is_leader() {
@@ -254,6 +262,7 @@ impl GroupCallTask {
             .await
         {
             Ok(()) => {
+                self.remember_join(client, requested_id);
                 self.send_view(from);
                 match self.table.app.connections.find_connection(client) {
                     // A join may come late, over an earlier connection: the client then leaves again, or knows its seat.
@@ -284,6 +293,23 @@ impl GroupCallTask {
                     GroupCallRejection::NotParticipant => ErrorCode::NoSuchCall,
                 };
                 send_error(from, requested_id, code, &rejection.to_string());
+            }
+        }
+    }
+
+    /// A repeated join does not take the call back from a client that joined after it. Guests always join with the id of
+    /// the call.
+    fn is_outdated_join(&self, user: UserId, client: ClientId, id: CallId) -> bool {
+        let mut participants = self.call.participants.iter();
+        participants.any(|other| other.user == user && other.client != client)
+            && self.known_joins.contains(&(client, id))
+    }
+
+    fn remember_join(&mut self, client: ClientId, id: CallId) {
+        if !self.known_joins.contains(&(client, id)) {
+            self.known_joins.push_back((client, id));
+            if self.known_joins.len() > MAX_KNOWN_JOINS {
+                self.known_joins.pop_front();
             }
         }
     }

@@ -283,6 +283,26 @@ async fn whoever_joins_with_another_client_is_out_on_the_first() {
 }
 
 #[tokio::test]
+async fn a_repeated_join_does_not_take_the_call_back_from_another_client() {
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let room = fixture.create_room().await;
+    let mut ada = fixture.connect_member("Ada", room).await;
+    let first = ada.join_group_call(room).await;
+    ada.next_seat().await;
+    let mut other = fixture.connect_client(&ada.connection.person.clone()).await;
+    other.join_group_call(room).await;
+    assert_eq!(other.next_seat().await, Seat(2));
+    assert_eq!(ada.next_participation().await.1, Participation::Out);
+
+    // As after an acknowledgement that was lost.
+    ada.send_action(first, ClientAction::Join { room }).await;
+    assert_eq!(ada.next_participation().await.1, Participation::Out);
+    ada.join_group_call(room).await;
+    assert_eq!(ada.next_seat().await, Seat(3), "a new join moves the call");
+    assert_eq!(other.next_participation().await.1, Participation::Out);
+}
+
+#[tokio::test]
 async fn nobody_is_in_two_calls_of_whichever_kind() {
     let fixture = CallFixture::new(LONG_TIMEOUTS).await;
     let room = fixture.create_room().await;
