@@ -119,10 +119,13 @@ impl RoomList {
         unread: i64,
         head: Option<Seq>,
     ) -> bool {
-        let known = self.find_mut(room);
-        let Some((known, count)) = known.filter(|(known, _)| seq >= known.read_seq) else {
+        let Some((known, count)) = self.find_mut(room) else {
             return false;
         };
+        let is_earlier_count = head.is_some_and(|head| head < count.counted_to);
+        if seq < known.read_seq || seq == known.read_seq && is_earlier_count {
+            return false;
+        }
         known.read_seq = seq;
         known.unread = count.set(unread, seq, head.unwrap_or(known.head));
         true

@@ -314,6 +314,11 @@ fn the_count_of_the_server_and_the_events_may_arrive_in_any_order() {
             (2, 0, 2),
         ),
         (
+            "an earlier count after a summary",
+            vec![summary_of_head(3, 1, 2), read_of_head(1, 0, 1)],
+            (3, 1, 2),
+        ),
+        (
             "an event that an earlier count lacks",
             vec![
                 summary_of_head(2, 0, 2),
