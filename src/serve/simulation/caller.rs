@@ -22,8 +22,10 @@ use std::{collections::BTreeSet, ops::Range, time::Duration};
 use tokio::time::Instant;
 use uuid::Builder;
 
-/// Milliseconds until a person answers or hangs up.
-const DECISION_DELAY: Range<u64> = 500..20_000;
+/// Milliseconds until a person answers, joins, or leaves a group call.
+const ANSWER_DELAY: Range<u64> = 500..20_000;
+/// Milliseconds until a person hangs up, before or after the answer.
+const HANG_UP_DELAY: Range<u64> = 2_000..45_000;
 
 /// What a page sends about its calls.
 #[derive(Debug, Default)]
@@ -60,8 +62,8 @@ struct Decision {
 }
 
 impl Decision {
-    fn later(call: CallId, random: &mut StdRng) -> Self {
-        let delay = Duration::from_millis(random.random_range(DECISION_DELAY));
+    fn within(delay: Range<u64>, call: CallId, random: &mut StdRng) -> Self {
+        let delay = Duration::from_millis(random.random_range(delay));
         let due = Some(Instant::now() + delay);
         Self { call, due }
     }
@@ -249,8 +251,14 @@ impl Caller {
             decision.map(|decision| decision.call) == call
         };
         if !is_about(self.decision, two_party.or(group)) {
+            let may_hang_up = two_party.is_some() && state.ringing_call().is_none();
+            let delay = if may_hang_up {
+                HANG_UP_DELAY
+            } else {
+                ANSWER_DELAY
+            };
             self.decision = two_party.or(group).map(|call| {
-                let mut decision = Decision::later(call, random);
+                let mut decision = Decision::within(delay, call, random);
                 if two_party.is_none() && random.random_bool(0.5) {
                     decision.due = None;
                 }
@@ -259,7 +267,8 @@ impl Caller {
         }
         let waiting = self.machine.waiting_call.as_ref().map(|view| view.id);
         if !is_about(self.waiting_decision, waiting) {
-            self.waiting_decision = waiting.map(|call| Decision::later(call, random));
+            self.waiting_decision =
+                waiting.map(|call| Decision::within(ANSWER_DELAY, call, random));
         }
     }
 
@@ -273,7 +282,7 @@ impl Caller {
         let is_new = !group.is_ended() && self.invited_to.insert(group.id);
         let room = rooms.iter().find(|room| room.id == group.room);
         if let Some(room) = room.filter(|_| is_new && random.random_bool(0.6)) {
-            let decision = Decision::later(group.id, random);
+            let decision = Decision::within(ANSWER_DELAY, group.id, random);
             self.invitations.push((decision, call_room(room)));
         }
     }
@@ -336,7 +345,7 @@ impl Caller {
         let is_ringing = self.machine.state.ringing_call().is_some();
         match random.random_range(0..10) {
             0..7 if is_ringing && !self.has_gone_home => {
-                self.decision = Some(Decision::later(call, random));
+                self.decision = Some(Decision::within(HANG_UP_DELAY, call, random));
                 self.change(ClientCallMachine::accept)
             }
             // Nobody is there.

@@ -58,6 +58,8 @@ pub(super) struct MessageRecord {
 pub(super) struct GroupCallRecord {
     /// By page: term and version of the end that it was told.
     ends: BTreeMap<usize, (i64, Millis)>,
+    /// By page: term and version of the newest view that it was told.
+    newest: BTreeMap<usize, (i64, Millis)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -245,6 +247,13 @@ impl Records {
             let what = format!("page {page}: a group call is back after its end: {view:?}");
             self.violations.push(what);
         }
+        let version = (view.term, view.as_of);
+        let newest = record.newest.entry(page).or_insert(version);
+        if version < *newest {
+            // Of a former leader that slept: the page hangs up.
+            return;
+        }
+        *newest = version;
         match &view.participation {
             Some(Participation::In { seat, .. }) => {
                 let earlier = self.seats.insert(page, (view.id, *seat));
