@@ -214,6 +214,24 @@ async fn a_guest_takes_part_in_the_call() {
     wait_for_members(&mut ada.ws, 2).await;
 }
 
+/// Of chunks, which nothing announced; each refusal names the upload, if the chunk does.
+async fn assert_uploads_refused(guest: &mut Guest) {
+    let id = message_id();
+    let chunk = Chunk {
+        id,
+        offset: 0,
+        data: b"a",
+    };
+    guest.ws.send_binary(chunk.encode()).await;
+    let refusal = guest.next_refusal().await;
+    assert_eq!(
+        (refusal.code, refusal.id),
+        (ErrorCode::NotAllowed, Some(id))
+    );
+    guest.ws.send_binary(vec![0; 3]).await;
+    assert_eq!(guest.next_error_code().await, ErrorCode::NotAllowed);
+}
+
 #[tokio::test]
 async fn a_guest_reaches_nothing_but_the_call() {
     let server = Server::start().await;
@@ -300,20 +318,7 @@ async fn a_guest_reaches_nothing_but_the_call() {
             "{frame:?}"
         );
     }
-    let id = message_id();
-    let chunk = Chunk {
-        id,
-        offset: 0,
-        data: b"a",
-    };
-    bob.ws.send_binary(chunk.encode()).await;
-    let refusal = bob.next_refusal().await;
-    assert_eq!(
-        (refusal.code, refusal.id),
-        (ErrorCode::NotAllowed, Some(id))
-    );
-    bob.ws.send_binary(vec![0; 3]).await;
-    assert_eq!(bob.next_error_code().await, ErrorCode::NotAllowed);
+    assert_uploads_refused(&mut bob).await;
     let media = Media::Voice;
     for (id, action) in [
         (call_id(), ClientAction::Join { room }),

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 const READERS: usize = 20;
-const PARTS: u64 = 8;
+const PARTS: usize = 8;
 
 fn app(router: Router) -> Router {
     install_executor();
@@ -32,9 +32,10 @@ async fn read_page(app: Router) -> (StatusCode, String) {
 #[component]
 fn PageOfParts() -> impl IntoView {
     let shared = StoredValue::new(0_usize);
-    let part = move |number: u64| {
+    let part = move |number: usize| {
         // Like a query: another thread wakes the page.
-        let query = move || thread::sleep(Duration::from_micros(1000 + 200 * number));
+        let delay = Duration::from_micros(200) * u32::try_from(5 + number).unwrap();
+        let query = move || thread::sleep(delay);
         let data = Resource::new_blocking(
             || (),
             move |()| async move { tokio::task::spawn_blocking(query).await.is_ok() },
@@ -70,7 +71,7 @@ async fn parts_of_a_page_may_write_the_same_signal() {
     for reader in futures::future::join_all(readers).await {
         let (status, html) = reader.unwrap();
         assert_eq!(status, StatusCode::OK);
-        assert_eq!(html.matches("part ").count(), PARTS as usize, "{html}");
+        assert_eq!(html.matches("part ").count(), PARTS, "{html}");
     }
 }
 
