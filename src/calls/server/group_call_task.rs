@@ -234,7 +234,10 @@ impl GroupCallTask {
             );
         }
         if !is_guest && self.is_outdated_join(user, client, requested_id) {
-            return self.send_view(from);
+            // For a client that was in the call, and for one that waits for its seat.
+            self.send_view(from);
+            let reason = "You are in this call on another page. Join again to move it here.";
+            return send_error(from, requested_id, ErrorCode::AlreadyInCall, reason);
         }
         // The person may have left and started another call since the request.
         if !self.table.reserve_user(user, self.call.id) {

@@ -297,6 +297,7 @@ async fn a_repeated_join_does_not_take_the_call_back_from_another_client() {
     // As after an acknowledgement that was lost.
     ada.send_action(first, ClientAction::Join { room }).await;
     assert_eq!(ada.next_participation().await.1, Participation::Out);
+    assert_eq!(ada.next_error().await, ErrorCode::AlreadyInCall);
     ada.join_group_call(room).await;
     assert_eq!(ada.next_seat().await, Seat(3), "a new join moves the call");
     assert_eq!(other.next_participation().await.1, Participation::Out);
