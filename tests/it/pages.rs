@@ -5,27 +5,6 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 
-/// The effect of a `Suspense` may still run when the reader of the page is gone.
-#[tokio::test]
-async fn a_reader_who_leaves_while_a_page_is_rendered_costs_nothing() {
-    let log = tempfile::NamedTempFile::new().unwrap();
-    let stderr = log.reopen().unwrap();
-    let mut server = Server::start_with(move |command| {
-        command.stderr(stderr.try_clone().unwrap());
-    })
-    .await;
-    let ada = Browser::join(&server, "Ada").await;
-    for attempt in 0..600_u64 {
-        // Around the time that a room takes in a debug build.
-        let patience = Duration::from_micros(250 * (attempt % 120));
-        let _ = tokio::time::timeout(patience, ada.get("/chat/general")).await;
-    }
-    assert_eq!(ada.get("/chat/general").await.status(), 200);
-    assert!(server.stop().await.success());
-    let printed = std::fs::read_to_string(log.path()).unwrap();
-    assert!(!printed.contains("panicked"), "{printed}");
-}
-
 #[tokio::test]
 async fn every_page_keeps_out_foreign_scripts_frames_and_caches() {
     let server = Server::start().await;
