@@ -9,31 +9,24 @@
 
 mod batch;
 mod blocked;
+mod doubt;
 mod request;
 
 pub(super) use request::{AppendRequest, ReplySender};
 
-use crate::{
-    protocol::ws::ServerFrame,
-    server::{
-        error::{Error, Result},
-        event_log::fanout::Fanout,
-        store::{LockedRows, Store, Stream, is_lock_timeout, is_transient, is_unique_violation},
-    },
+use crate::server::{
+    error::{Error, Result},
+    event_log::fanout::Fanout,
+    store::{LockedRows, Store, is_lock_timeout, is_transient, is_unique_violation},
 };
 use batch::{AppendOutcome, Batch, CommittedEvents, EarlierCommit};
 use blocked::BlockedAppends;
+use doubt::AppendsInDoubt;
 use futures::FutureExt;
-use request::LockKey;
-use std::{
-    collections::{HashSet, VecDeque},
-    io::ErrorKind,
-    panic::AssertUnwindSafe,
-    time::Duration,
-};
+use std::{collections::VecDeque, io::ErrorKind, panic::AssertUnwindSafe, time::Duration};
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep_until, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 const MAX_BATCH_ENTRIES: usize = 128;
@@ -44,8 +37,6 @@ const MIN_RETRY_DELAY: Duration = Duration::from_millis(20);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// PostgreSQL ends the transaction of a node that stopped after four seconds.
 const BLOCKED_TIMEOUT: Duration = Duration::from_secs(10);
-/// Requests wait meanwhile.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// For what is blocked or in doubt.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -76,8 +67,7 @@ impl Attempt {
 pub(super) struct Writer {
     store: Store,
     fanout: Fanout,
-    /// Of abandoned batches that may be committed. Newer appends with their locks wait.
-    in_doubt: Vec<AppendRequest>,
+    in_doubt: AppendsInDoubt,
     blocked: BlockedAppends,
     /// When either of them is tried again without a request.
     retry_at: Instant,
@@ -88,7 +78,7 @@ impl Writer {
         Self {
             store,
             fanout,
-            in_doubt: Vec::new(),
+            in_doubt: AppendsInDoubt::default(),
             blocked: BlockedAppends::default(),
             retry_at: Instant::now(),
         }
@@ -131,9 +121,13 @@ impl Writer {
     }
 
     async fn append(&mut self, batch: &mut Vec<AppendRequest>) -> StoreStatus {
+        if self.in_doubt.is_full() {
+            fail_together(std::mem::take(batch), unavailable());
+            return StoreStatus::Available;
+        }
         let mut entries = Vec::with_capacity(batch.len());
         for entry in batch.drain(..) {
-            if self.blocked.contains(entry.lock_key()) || self.is_in_doubt(entry.lock_key()) {
+            if self.blocked.contains(entry.lock_key()) || self.in_doubt.contains(entry.lock_key()) {
                 self.block(entry);
             } else {
                 entries.push(entry);
@@ -145,10 +139,6 @@ impl Writer {
             self.block(entry);
         }
         status
-    }
-
-    fn is_in_doubt(&self, lock: LockKey) -> bool {
-        self.in_doubt.iter().any(|entry| entry.lock_key() == lock)
     }
 
     fn block(&mut self, entry: AppendRequest) {
@@ -165,7 +155,7 @@ impl Writer {
             fail_together(self.blocked.take_older(before), unavailable());
         }
         self.resolve_doubt().await;
-        let in_doubt: HashSet<_> = self.in_doubt.iter().map(AppendRequest::lock_key).collect();
+        let in_doubt = self.in_doubt.locks();
         let entries = self.blocked.begin_attempt(MAX_BATCH_ENTRIES, &in_doubt);
         let attempt = Attempt {
             earlier: EarlierCommit::MaybeUnpublished,
@@ -221,7 +211,7 @@ impl Writer {
                     fail_together(entries, why.into());
                     for (entries, attempt) in groups {
                         if attempt.earlier == EarlierCommit::MaybeUnpublished {
-                            self.doubt(&entries);
+                            self.add_in_doubt(&entries);
                         }
                         fail_together(entries, unavailable());
                     }
@@ -268,7 +258,7 @@ impl Writer {
                 let is_in_doubt =
                     attempt.earlier == EarlierCommit::MaybeUnpublished || is_transient(&error);
                 if is_in_doubt {
-                    self.doubt(entries);
+                    self.add_in_doubt(entries);
                 }
                 return Err(error.into());
             }
@@ -282,11 +272,9 @@ impl Writer {
         }
     }
 
-    /// The entries may be committed, which no caller will learn.
-    fn doubt(&mut self, entries: &[AppendRequest]) {
+    fn add_in_doubt(&mut self, entries: &[AppendRequest]) {
         self.schedule_retry();
-        let entries = entries.iter().map(AppendRequest::without_caller);
-        self.in_doubt.extend(entries);
+        self.in_doubt.add(entries);
     }
 
     fn publish(&self, committed: CommittedEvents) {
@@ -313,99 +301,6 @@ impl Writer {
             }
         }
         locked
-    }
-
-    /// Publishes those events in doubt that are committed, and forgets the others: their callers know that they failed.
-    /// Then writes the read cursors in doubt.
-    async fn resolve_doubt(&mut self) {
-        let count = self.in_doubt.len().min(MAX_BATCH_ENTRIES);
-        if count == 0 {
-            return;
-        }
-        let entries = self.in_doubt.drain(..count);
-        let (events, cursors): (Vec<_>, Vec<_>) = entries.partition(is_event);
-        match self.resolve_events(events).await {
-            StoreStatus::Available => self.resolve_read_cursors(cursors).await,
-            StoreStatus::Unavailable => self.in_doubt.extend(cursors),
-        }
-    }
-
-    async fn resolve_events(&mut self, entries: Vec<AppendRequest>) -> StoreStatus {
-        if entries.is_empty() {
-            return StoreStatus::Available;
-        }
-        let found = timeout(RESOLVE_TIMEOUT, self.find_committed(&entries)).await;
-        match found.unwrap_or_else(|_| Err(timed_out().into())) {
-            Ok((committed, locked)) => {
-                self.publish(committed);
-                let is_locked = |entry: &AppendRequest| {
-                    entry
-                        .stream()
-                        .is_some_and(|stream| locked.contains(&stream))
-                };
-                self.in_doubt.extend(entries.into_iter().filter(is_locked));
-            }
-            Err(Error::Store(why)) if is_away(&why) => {
-                self.in_doubt.extend(entries);
-                return StoreStatus::Unavailable;
-            }
-            Err(error) => {
-                tracing::error!(%error, entries = entries.len(), "events in doubt could not be read");
-            }
-        }
-        StoreStatus::Available
-    }
-
-    /// Writes them again, which changes nothing if they are committed, and tells the pages of the person.
-    async fn resolve_read_cursors(&mut self, mut entries: Vec<AppendRequest>) {
-        if entries.is_empty() {
-            return;
-        }
-        entries.sort_by_key(AppendRequest::lock_key);
-        let attempt = Attempt {
-            earlier: EarlierCommit::MaybeUnpublished,
-            locked: LockedRows::Skip,
-        };
-        let committed = timeout(RESOLVE_TIMEOUT, self.commit(&entries, attempt)).await;
-        match committed.unwrap_or_else(|_| Err(timed_out().into())) {
-            Ok((outcomes, _)) => {
-                for (entry, outcome) in entries.iter().zip(outcomes) {
-                    self.tell_read_cursor(entry, &outcome);
-                }
-            }
-            // Perhaps by the commit in doubt.
-            Err(Error::Store(why)) if is_away(&why) || is_lock_timeout(&why) => {
-                self.in_doubt.extend(entries);
-            }
-            Err(error) => {
-                tracing::error!(%error, entries = entries.len(), "read cursors in doubt could not be written");
-            }
-        }
-    }
-
-    fn tell_read_cursor(&self, entry: &AppendRequest, outcome: &AppendOutcome) {
-        if let (
-            AppendRequest::ReadCursor { room, user, .. },
-            AppendOutcome::ReadCursor(Some(cursor)),
-        ) = (entry, outcome)
-        {
-            let frame = ServerFrame::read(*room, *cursor);
-            self.fanout.connections.send_to_user(*user, &frame);
-        }
-    }
-
-    /// Also returns the streams that are locked elsewhere, perhaps by the commit in doubt.
-    async fn find_committed(
-        &self,
-        entries: &[AppendRequest],
-    ) -> Result<(CommittedEvents, HashSet<Stream>)> {
-        let earlier = EarlierCommit::MaybeUnpublished;
-        let mut batch = Batch::begin(&self.store, entries, earlier, LockedRows::Skip).await?;
-        for entry in entries {
-            batch.republish_if_committed(entry).await?;
-        }
-        let locked = batch.locked_elsewhere.clone();
-        Ok((batch.commit().await?, locked))
     }
 
     async fn commit(&self, entries: &[AppendRequest], attempt: Attempt) -> Result<CommittedBatch> {

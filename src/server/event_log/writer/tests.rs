@@ -13,7 +13,7 @@ use crate::{
     server::{
         event_log::{EventLog, NewMessage, NewStory, tail::Tails, testing},
         random,
-        store::{Fault, PostedMessage, Step, testing::TestStorage},
+        store::{Fault, PostedMessage, Step, Stream, testing::TestStorage},
     },
 };
 use std::sync::Arc;
@@ -133,6 +133,10 @@ async fn append_with(writer: &mut Writer, messages: Vec<NewMessage>) -> Vec<Resu
         results.push(answered.await.unwrap());
     }
     results
+}
+
+fn without_caller(new: &NewMessage) -> AppendRequest {
+    AppendRequest::Message(new.clone(), oneshot::channel().0)
 }
 
 fn id() -> MessageId {
@@ -260,11 +264,7 @@ async fn what_an_abandoned_batch_has_committed_is_published_before_anything_newe
         seqs(&fixture.append(in_doubt[..2].to_vec()).await),
         [Some(1), Some(2)]
     );
-    writer.in_doubt.extend(
-        in_doubt
-            .iter()
-            .map(|new| AppendRequest::Message(new.clone(), oneshot::channel().0)),
-    );
+    writer.add_in_doubt(&in_doubt.iter().map(without_caller).collect::<Vec<_>>());
 
     let newer = append_with(&mut writer, vec![fixture.message(id())]).await;
     assert_eq!(seqs(&newer), [Some(3)]);
@@ -288,9 +288,7 @@ async fn a_read_cursor_in_doubt_is_written_with_the_events_in_doubt() {
         seq: 1,
         reply,
     };
-    let (reply, _) = oneshot::channel();
-    let message = AppendRequest::Message(fixture.message(id()), reply);
-    writer.doubt(&[message, read]);
+    writer.add_in_doubt(&[without_caller(&fixture.message(id())), read]);
     writer.retry().await;
     assert!(writer.in_doubt.is_empty());
     let room = fixture.store.find_room(fixture.room, bob).await.unwrap();
@@ -308,15 +306,31 @@ async fn more_events_in_doubt_than_fit_in_a_batch_are_all_published() {
     for batch in in_doubt.chunks(MAX_BATCH_ENTRIES) {
         fixture.append(batch.to_vec()).await;
     }
-    let entries: Vec<_> = in_doubt
-        .into_iter()
-        .map(|new| AppendRequest::Message(new, oneshot::channel().0))
-        .collect();
-    writer.doubt(&entries);
+    let entries: Vec<_> = in_doubt.iter().map(without_caller).collect();
+    writer.add_in_doubt(&entries);
     while !writer.in_doubt.is_empty() {
         writer.retry().await;
     }
     assert_eq!(tails.heads(), [(stream, 300)]);
+}
+
+#[tokio::test]
+async fn the_number_of_appends_in_doubt_is_bounded() {
+    let fixture = LogFixture::new().await;
+    let mut writer = fixture.writer(Arc::new(Tails::new(1_000)));
+    let lost: Vec<_> = (0..1_024).map(|_| fixture.message(id())).collect();
+    writer.add_in_doubt(&lost.iter().map(without_caller).collect::<Vec<_>>());
+    let newer = fixture.message(id());
+    let refused = append_with(&mut writer, vec![newer.clone()]).await;
+    assert!(refused[0].is_err(), "{refused:?}");
+    assert!(fixture.stored().await.is_empty(), "it was not tried");
+    while !writer.in_doubt.is_empty() {
+        writer.retry().await;
+    }
+    assert_eq!(
+        seqs(&append_with(&mut writer, vec![newer]).await),
+        [Some(1)]
+    );
 }
 
 /// Each is retried or fails by itself, and nothing is lost or doubled after it.
