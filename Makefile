@@ -93,7 +93,7 @@ lint: ## Run rustfmt, leptosfmt, clippy for server and browser, shellcheck, and 
 	$(step) "clippy, server" cargo clippy --workspace --all-targets --locked -- -D warnings
 	# With the option that splits the program, as in a release; `cargo leptos watch` compiles it without.
 	RUSTFLAGS="--cfg erase_components -Clink-args=--emit-relocs" $(step) "clippy, browser" cargo clippy --lib \
-		--no-default-features --features hydrate --target wasm32-unknown-unknown --locked -- -D warnings
+		--package rialto --package rialto-frontend --no-default-features --target wasm32-unknown-unknown --locked -- -D warnings
 
 # Twice, because SQLite and PostgreSQL must pass the same tests. A test that needs PostgreSQL (several nodes on one database, for example)
 # reports in the first run that it was skipped.

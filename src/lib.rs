@@ -42,7 +42,6 @@ pub mod ui;
 
 /// Entry point in the browser: hydrates the server-rendered page. Its promise resolves once links can be followed by the router.
 #[cfg(feature = "hydrate")]
-#[wasm_bindgen::prelude::wasm_bindgen]
 pub async fn hydrate() {
     console_error_panic_hook::set_once();
     app::pages::load_rendered_chunk().await;
