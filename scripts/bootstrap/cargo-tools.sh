@@ -2,7 +2,8 @@
 # Installs cargo-leptos, wasm-bindgen and, for the lints, leptosfmt in $RIALTO_TOOLS: downloaded where cargo-binstall is installed, else compiled.
 # Sourced by scripts/bootstrap.sh, after rust.sh.
 
-optimized_packages="brotli libflate libflate_lz77 wasmparser wasm-encoder wasm_split_cli_support walrus wasm-bindgen-cli-support gimli id-arena"
+optimized_packages="brotli libflate libflate_lz77 wasmparser wasm-encoder wasm_split_cli_support walrus wasm-bindgen-cli-support gimli id-arena \
+hashbrown indexmap leb128fmt rustc-demangle"
 
 # compile_cargo_tool NAME VERSION [OPTION...]: options are those of `cargo install`.
 # The first attempt uses the crate's lock file. The second also ignores the compiler version that crates declare:
