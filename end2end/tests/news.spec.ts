@@ -174,6 +174,39 @@ test(
   },
 );
 
+test("a page whose stream lost a story connects again and shows it", async ({ visitAnonymously, publisher }) => {
+  await publisher.publish({ headline: "Before" });
+  const reader = await visitAnonymously({ startPath: "/signin" });
+  const { news, page } = reader;
+  // The first story does not reach the page's listener.
+  await page.addInitScript(() => {
+    let isLost = false;
+    window.EventSource = class extends EventSource {
+      constructor(url: string | URL, init?: EventSourceInit) {
+        super(url, init);
+        this.addEventListener("story", (event) => {
+          if (!isLost) event.stopImmediatePropagation();
+          isLost = true;
+        });
+      }
+    };
+  });
+  const streams: string[] = [];
+  page.on("request", (request) => {
+    if (request.resourceType() === "eventsource") streams.push(request.url());
+  });
+  await reader.open("/");
+  await expect.poll(() => streams.length).toBe(1);
+  await publisher.publish({ headline: "Lost" });
+  await publisher.publish({ headline: "Received" });
+  await expect(news.pill).toHaveText("2 new stories");
+  expect(streams, "the page connected again").toHaveLength(2);
+  await publisher.publish({ headline: "Afterwards" });
+  await expect(news.pill).toHaveText("3 new stories");
+  await news.pill.click();
+  await expect(news.headlines).toHaveText(["Afterwards", "Received", "Lost", "Before"]);
+});
+
 test(
   "the news stream resumes where it was after the server is killed and restarted",
   { tag: "@nodes" },
