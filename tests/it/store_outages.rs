@@ -1,14 +1,16 @@
 //! A database that is reachable but does not answer, and one whose answers are lost.
 
 use crate::support::{
-    Browser, HelloFrame, Server, TestDatabase, TestStorage, WsClient, message_id, needs_postgresql,
+    Browser, HelloFrame, Publisher, Server, SseClient, TestDatabase, TestStorage, WsClient,
+    message_id, needs_postgresql,
     proxy::{Passing, Proxy, address_of},
     ws_client,
 };
 use rialto::{
-    model::{Cursor, MessageId, RoomId, Seq},
+    model::{Cursor, MessageId, RoomId, Seq, story::Story},
     protocol::ws::{ErrorCode, ServerFrame},
 };
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// Ten seconds of retries, and the retry of what is in doubt.
@@ -18,7 +20,7 @@ struct Fixture {
     server: Server,
     proxy: Proxy,
     // Dropped after the server.
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 impl Fixture {
@@ -33,8 +35,22 @@ impl Fixture {
         Self {
             server,
             proxy,
-            _database: database,
+            database,
         }
+    }
+
+    async fn create_publisher(&self) -> Publisher {
+        let arguments = [
+            "token",
+            "create",
+            "Gazette",
+            "--database-url",
+            &self.database.url,
+        ];
+        let created = self.server.run_cli(&arguments).await;
+        let token = String::from_utf8(created.stdout).unwrap();
+        let browser = Browser::anonymous(&self.server, "Press");
+        Publisher::with_token(browser, token.trim().to_owned())
     }
 }
 
@@ -129,4 +145,32 @@ async fn a_commit_whose_answer_is_lost_is_acknowledged_and_stored_once() {
         .map(|message| message.seq)
         .collect();
     assert_eq!(seqs, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_story_that_was_refused_and_is_committed_reaches_readers_without_another_request() {
+    needs_postgresql!();
+    let fixture = Fixture::start().await;
+    let publisher = fixture.create_publisher().await;
+    let mut reader = SseClient::open(&fixture.server).await;
+    reader.wait_for_hello().await;
+    let story = json!({ "headline": "In doubt", "topic": "General" });
+    let request = || {
+        let request = publisher.story_request(&story);
+        request.header("idempotency-key", "1").send()
+    };
+
+    fixture.proxy.pass(Passing::NothingAfterCommit);
+    let refused = tokio::time::timeout(REFUSAL_BOUND, request()).await;
+    let refused = refused.expect("answered in time").unwrap();
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+
+    fixture.proxy.pass(Passing::Everything);
+    let told = reader.next_story().await;
+    assert_eq!(told.headline, "In doubt");
+    let repeated: Story = request().await.unwrap().json().await.unwrap();
+    assert_eq!((repeated.id, repeated.seq), (told.id, told.seq));
+    publisher.publish("Afterwards").await;
+    assert_eq!(reader.next_story().await.headline, "Afterwards", "once");
 }

@@ -23,6 +23,8 @@ pub(crate) enum Passing {
     UntilCommit,
     /// Holds bytes back until that connection is closed.
     LosingCommit,
+    /// Passes on what is sent until the next `COMMIT`, then holds all bytes back, also its answer.
+    NothingAfterCommit,
 }
 
 pub(crate) struct Proxy {
@@ -119,16 +121,20 @@ async fn copy(
     let mut told = passing.subscribe();
     let mut bytes = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        let is_open =
-            |passing: &Passing| matches!(passing, Passing::Everything | Passing::UntilCommit);
+        let is_open = |passing: &Passing| {
+            use Passing::{Everything, NothingAfterCommit, UntilCommit};
+            matches!(passing, Everything | UntilCommit | NothingAfterCommit)
+        };
         let Ok(now) = told.wait_for(is_open).await.map(|now| *now) else {
             return;
         };
         let is_commit = bytes[..count].windows(6).any(|word| word == b"COMMIT");
-        let loses_answer =
-            now == Passing::UntilCommit && direction == Direction::ToServer && is_commit;
+        let commits = direction == Direction::ToServer && is_commit;
+        let loses_answer = commits && now == Passing::UntilCommit;
         if loses_answer {
             passing.send_replace(Passing::LosingCommit);
+        } else if commits && now == Passing::NothingAfterCommit {
+            passing.send_replace(Passing::Nothing);
         }
         if to.write_all(&bytes[..count]).await.is_err() {
             return;
