@@ -1,7 +1,8 @@
 //! Write side of one live connection: a send queue bounded in bytes, and its socket.
 //!
 //! Any task may push, without waiting; one [shard](super::flusher) writes all queued frames in one system call. Past
-//! the bound the queue drops its contents and closes, and the connection's own task sends the close reason.
+//! the bound the queue drops its contents and closes, and the connection's own task sends the close reason. Closed for
+//! another reason, it sends what was queued before the close reason.
 //!
 //! A corked queue holds back pushed frames while the connection's task replays missed events; uncorking skips those.
 
@@ -85,7 +86,8 @@ impl SendQueue {
         self.wake(target);
     }
 
-    /// Ends the queue; [`Self::closed`] returns the reason.
+    /// Ends the queue after the frames that are already in it; [`Self::closed`] returns the reason. Corked frames are
+    /// dropped.
     pub fn close(self: &Arc<Self>, why: CloseCode) {
         let target = self.lock().close(ConnectionEnd::Closed(why));
         self.wake(target);

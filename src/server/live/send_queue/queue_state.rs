@@ -89,14 +89,20 @@ impl QueueState {
         WakeTarget::Shard
     }
 
-    /// Keeps the rest of a partly written frame. The first reason wins.
+    /// Queued frames are still sent, unless the client is too slow: then only the rest of a partly written frame is. The
+    /// first reason wins.
     pub(super) fn close(&mut self, end: ConnectionEnd) -> WakeTarget {
         if self.end.is_some() {
             return WakeTarget::Nobody;
         }
         self.end = Some(end);
-        let kept_frames = usize::from(self.is_first_partial && end != ConnectionEnd::Disconnected);
-        self.queue.truncate(kept_frames);
+        match end {
+            ConnectionEnd::Disconnected => self.queue.clear(),
+            ConnectionEnd::Closed(CloseCode::TooSlow) => {
+                self.queue.truncate(usize::from(self.is_first_partial));
+            }
+            ConnectionEnd::Closed(_) => {}
+        }
         self.corked = None;
         self.queued_bytes = self.queue.iter().map(Bytes::len).sum();
         WakeTarget::ConnectionTask

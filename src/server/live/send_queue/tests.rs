@@ -195,6 +195,25 @@ async fn a_client_that_stops_reading_learns_why_when_it_resumes_reading() {
 }
 
 #[tokio::test]
+async fn frames_queued_before_a_close_are_sent_before_its_reason() {
+    let flusher = Flusher::start();
+    let send_queue = SendQueue::new(&flusher, 1_000);
+    send_queue.uncork(&[]);
+    let mut client = connected(&send_queue).await;
+    send_queue.push(event(Stream::News, 1));
+    send_queue.push(event(Stream::News, 2));
+    send_queue.close(CloseCode::SignedOut);
+    send_queue.push(event(Stream::News, 3));
+    // Nothing has been written yet: the shard runs on this thread.
+    send_queue.finish("farewell".into()).await;
+    send_queue.abort();
+    let mut received = String::new();
+    client.read_to_string(&mut received).await.unwrap();
+    let news = Stream::News;
+    assert_eq!(received, format!("{news} 1{news} 2farewell"));
+}
+
+#[tokio::test]
 async fn a_replay_longer_than_the_bound_waits_for_the_client_instead_of_ending_it() {
     const BOUND: usize = 10_000;
     let flusher = Flusher::start();
