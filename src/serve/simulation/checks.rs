@@ -116,6 +116,12 @@ pub(super) async fn check(
     }
     check_news(&stored, readers, history, &mut found);
     check_calls(&stored, history, &mut found);
+    let unfenced_writes = world.database.writes_of_former_leaders();
+    if unfenced_writes > 0 {
+        found.push(format!(
+            "{unfenced_writes} writes of calls are of nodes that no longer led them"
+        ));
+    }
     let messages = stored.rooms.values().flatten();
     group_call_checks::check_ended(&stored.group_calls, messages, pages, &mut found);
     group_call_checks::check_leaders(world, &mut found);

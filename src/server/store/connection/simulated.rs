@@ -40,6 +40,9 @@ const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(4);
 /// Longer than the deadline of a statement.
 const LATE_COMMIT_DELAY: Duration = Duration::from_secs(9);
 
+/// In the statements that only the call leader may run.
+const CALL_WRITES: [&str; 2] = ["INSERT INTO calls ", "INSERT INTO group_calls "];
+
 /// How a node reaches the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Reachability {
@@ -97,7 +100,9 @@ struct State {
     /// Holders of advisory locks.
     locks: BTreeMap<i64, u64>,
     next_session: u64,
-    late_commits: u64,
+    /// The process that began the latest term of the call leader.
+    call_leader: Option<Arc<Node>>,
+    writes_of_former_leaders: u64,
 }
 
 impl fmt::Debug for Database {
@@ -117,7 +122,8 @@ impl Database {
                 spare: Vec::new(),
                 locks: BTreeMap::new(),
                 next_session: 0,
-                late_commits: 0,
+                call_leader: None,
+                writes_of_former_leaders: 0,
             }),
         })
     }
@@ -134,6 +140,26 @@ impl Database {
             connection.execute(setup).await.unwrap();
             connection
         })
+    }
+
+    /// Writes of calls that took effect after another process had begun a term as their leader.
+    pub(crate) fn writes_of_former_leaders(&self) -> u64 {
+        self.lock().writes_of_former_leaders
+    }
+
+    /// Takes note of a statement that changed something.
+    fn on_written(&self, sql: &str, node: Option<&Arc<Node>>) {
+        let Some(node) = node.filter(|_| self.is_shared) else {
+            return;
+        };
+        let mut state = self.lock();
+        if sql.contains("INSERT INTO leases ") {
+            state.call_leader = Some(node.clone());
+        } else if CALL_WRITES.iter().any(|write| sql.contains(write)) {
+            let leads = state.call_leader.as_ref();
+            let is_leader = leads.is_some_and(|leader| Arc::ptr_eq(leader, node));
+            state.writes_of_former_leaders += u64::from(!is_leader);
+        }
     }
 
     fn draw_delay(&self, reachability: Reachability) -> Duration {
@@ -270,7 +296,7 @@ impl SimulatedConnection {
     async fn run<'q>(
         &self,
         step: Step,
-        query: impl Execute<'q, Any> + 'q,
+        mut query: impl Execute<'q, Any> + 'q,
         faults: &Faults,
     ) -> Result<Vec<Row>, sqlx::Error> {
         let database = &self.pool.database;
@@ -287,12 +313,18 @@ impl SimulatedConnection {
         }
         let _busy = Busy::begin(&self.session);
         let mut guard = self.lock_for_writing(step).await?;
+        let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
+        let sql = query.sql();
         let rows = {
             let mut session = lock(&self.session);
             let Some(connection) = &mut session.connection else {
                 return Err(lost_connection());
             };
-            let rows = block_on(connection.fetch_many(query).try_collect::<Vec<_>>());
+            let answer = connection.fetch_many((sql.clone(), arguments));
+            let rows = block_on(answer.try_collect::<Vec<_>>());
+            if rows.iter().flatten().any(has_written) {
+                database.on_written(sql.as_str(), self.node.as_ref());
+            }
             match (step, &rows) {
                 // Without a lock, the session is in a transaction already.
                 (Step::Begin, _) if guard.is_some() => session.write_guard = guard.take(),
@@ -351,10 +383,8 @@ impl SimulatedConnection {
         tokio::spawn(async move {
             sleep(LATE_COMMIT_DELAY).await;
             let _ = block_on(connection.execute("COMMIT"));
-            let mut state = database.lock();
-            state.late_commits += 1;
-            state.spare.push(connection);
-            drop((state, guard));
+            database.lock().spare.push(connection);
+            drop(guard);
         });
     }
 
@@ -451,6 +481,10 @@ impl Drop for Busy {
         session.is_busy = false;
         session.last_used_at = Instant::now();
     }
+}
+
+fn has_written(row: &Row) -> bool {
+    matches!(row, Row::Left(result) if result.rows_affected() > 0)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
