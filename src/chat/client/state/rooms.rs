@@ -27,12 +27,14 @@ impl UnreadCount {
         }
     }
 
-    fn add(&mut self, seq: Seq) {
-        self.received.insert(seq);
+    /// Returns whether it is received for the first time.
+    fn add(&mut self, seq: Seq) -> bool {
+        let is_new = self.received.insert(seq);
         let enough = usize::try_from(MAX_UNREAD_COUNT).unwrap_or(usize::MAX);
         while self.received.len() > enough {
             self.received.pop_first();
         }
+        is_new
     }
 
     /// Takes over the server's count up to `counted_to`; adds what was received after it.
@@ -75,7 +77,7 @@ impl RoomList {
         self.rooms.len() > before
     }
 
-    /// Events that the summary does not include may have been received before it.
+    /// Events that the summary does not include may have been received before it, and a later count.
     pub(super) fn upsert(&mut self, room: &RoomSummary) {
         let known = self.find_mut(room.id);
         let Some((known, count)) = known.filter(|(known, _)| known.epoch == room.epoch) else {
@@ -87,7 +89,8 @@ impl RoomList {
         let (head, read_seq, unread) = (known.head, known.read_seq, known.unread);
         known.clone_from(room);
         known.head = room.head.max(head);
-        if room.read_seq < read_seq {
+        let is_earlier_count = room.head < count.counted_to;
+        if room.read_seq < read_seq || room.read_seq == read_seq && is_earlier_count {
             (known.read_seq, known.unread) = (read_seq, unread);
         } else {
             known.unread = count.set(room.unread, room.read_seq, room.head);
@@ -100,15 +103,16 @@ impl RoomList {
             return false;
         };
         let is_unread = !is_mine && message.content.counts_as_unread();
-        if is_unread {
-            count.add(message.seq);
+        // The last count of the server may be earlier than the head.
+        let is_uncounted = is_unread
+            && count.add(message.seq)
+            && message.seq > count.counted_to.max(known.read_seq);
+        known.unread += i64::from(is_uncounted);
+        let is_head = message.seq > known.head;
+        if is_head {
+            known.head = message.seq;
         }
-        if message.seq <= known.head {
-            return false;
-        }
-        known.head = message.seq;
-        known.unread += i64::from(is_unread && message.seq > count.counted_to);
-        true
+        is_head || is_uncounted
     }
 
     /// As the server has counted up to `head`. A read cursor never moves back. Returns whether the room changed.

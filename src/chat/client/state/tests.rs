@@ -327,6 +327,20 @@ fn the_count_of_the_server_and_the_events_may_arrive_in_any_order() {
             ],
             (2, 1, 1),
         ),
+        (
+            "an event that an earlier count lacks comes last",
+            vec![
+                summary_of_head(2, 0, 2),
+                read_of_head(1, 0, 1),
+                of_others(2),
+            ],
+            (2, 1, 1),
+        ),
+        (
+            "an earlier summary comes last",
+            vec![summary_of_head(2, 0, 2), summary_of_head(1, 0, 1)],
+            (2, 0, 2),
+        ),
     ];
     for (case, frames, shown) in cases {
         let mut page = Page::welcomed([room(1)]);
