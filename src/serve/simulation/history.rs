@@ -34,6 +34,8 @@ pub(super) struct Records {
     pub(super) outcomes: BTreeMap<(usize, CallId), Outcome>,
     /// By page: the seat that it was told to have, until it leaves or is told to be out.
     seats: BTreeMap<usize, (CallId, Seat)>,
+    /// By page: the latest term of a call leader that it was told.
+    latest_terms: BTreeMap<usize, i64>,
     pub(super) group_calls: BTreeMap<CallId, GroupCallRecord>,
     pub(super) violations: Vec<String>,
     /// Every frame, as one number: equal runs have equal ones.
@@ -249,11 +251,13 @@ impl Records {
         }
         let version = (view.term, view.as_of);
         let newest = record.newest.entry(page).or_insert(version);
-        if version < *newest {
+        let latest_term = self.latest_terms.entry(page).or_insert(view.term);
+        if version < *newest || view.term < *latest_term {
             // Of a former leader that slept: the page hangs up.
             return;
         }
         *newest = version;
+        *latest_term = view.term;
         match &view.participation {
             Some(Participation::In { seat, .. }) => {
                 let earlier = self.seats.insert(page, (view.id, *seat));

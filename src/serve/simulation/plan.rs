@@ -6,6 +6,7 @@ use crate::{
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
 /// In milliseconds, from the first step to the last.
 const DURATION_MS: u64 = 60_000;
@@ -13,7 +14,7 @@ const DURATION_MS: u64 = 60_000;
 const MAX_COMPANY_MS: u64 = 4_000;
 /// From a new room, which all pages know then, to a fault.
 const NEW_ROOM_MS: u64 = 500;
-const CONCURRENT_PEOPLE: std::ops::RangeInclusive<usize> = 2..=5;
+const CONCURRENT_PEOPLE: RangeInclusive<usize> = 2..=5;
 
 /// A simulation from beginning to end. Equal plans have equal runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -264,7 +265,7 @@ impl Plan {
         for _ in 0..random.random_range(2..9) {
             let fault = draw_fault(&mut random, &settings);
             let at_ms = at(&mut random);
-            if random.random_bool(0.5) {
+            if matches!(fault, FaultAction::Pause { .. }) || random.random_bool(0.5) {
                 draw_company(&mut random, &settings, &fault, at_ms, &mut steps);
             }
             let action = Action::Fault(fault);
@@ -359,22 +360,13 @@ fn draw_company(
         let action = Action::OpenRoom { page, room };
         steps.push(Step { at_ms, action });
     }
-    let calls = match fault {
-        // The leader's ring may end meanwhile.
-        FaultAction::Pause { .. } => random.random_range(1..=2),
-        _ => random.random_range(0..=1),
-    };
-    for _ in 0..calls {
-        let call = Action::Call {
-            page: random.random_range(0..settings.pages),
-            person: random.random_range(0..settings.people),
-        };
-        let before_ms = random.random_range(0..MAX_COMPANY_MS);
-        let at_ms = began_at_ms.saturating_sub(before_ms);
-        steps.push(Step {
-            at_ms,
-            action: call,
-        });
+    match fault {
+        // The timers of the call leader fire when it wakes up, perhaps before it learns that another node leads.
+        FaultAction::Pause { .. } => {
+            draw_calls(random, settings, 2..=4, began_at_ms, steps);
+            draw_group_call(random, settings, room, began_at_ms, steps);
+        }
+        _ => draw_calls(random, settings, 0..=1, began_at_ms, steps),
     }
     for _ in 0..random.random_range(1..=2) {
         let page = random.random_range(0..settings.pages);
@@ -390,6 +382,45 @@ fn draw_company(
     }
 }
 
+/// Calls that ring when a fault begins.
+fn draw_calls(
+    random: &mut StdRng,
+    settings: &Settings,
+    calls: RangeInclusive<usize>,
+    before_ms: u64,
+    steps: &mut Vec<Step>,
+) {
+    for _ in 0..random.random_range(calls) {
+        let action = Action::Call {
+            page: random.random_range(0..settings.pages),
+            person: random.random_range(0..settings.people),
+        };
+        let at_ms = before_ms.saturating_sub(random.random_range(0..MAX_COMPANY_MS / 2));
+        steps.push(Step { at_ms, action });
+    }
+}
+
+/// A group call whose participants may just have lost their connections when a fault begins.
+fn draw_group_call(
+    random: &mut StdRng,
+    settings: &Settings,
+    room: usize,
+    before_ms: u64,
+    steps: &mut Vec<Step>,
+) {
+    for _ in 0..random.random_range(1..=3) {
+        let page = random.random_range(0..settings.pages);
+        let action = Action::JoinGroupCall { page, room };
+        let at_ms = before_ms.saturating_sub(random.random_range(1_000..MAX_COMPANY_MS));
+        steps.push(Step { at_ms, action });
+        if random.random_bool(0.5) {
+            let action = Action::Fault(FaultAction::BreakPage { page });
+            let at_ms = before_ms.saturating_sub(random.random_range(0..1_000));
+            steps.push(Step { at_ms, action });
+        }
+    }
+}
+
 fn draw_fault(random: &mut StdRng, settings: &Settings) -> FaultAction {
     let node = random.random_range(0..settings.nodes);
     let page = random.random_range(0..settings.pages);
@@ -398,8 +429,8 @@ fn draw_fault(random: &mut StdRng, settings: &Settings) -> FaultAction {
     let long = *[short, short, 60_000, 120_000]
         .choose(random)
         .unwrap_or(&short);
-    // A call that began before it goes on after it.
-    let middle = random.random_range(15_000..40_000);
+    // A ring of 20 s ends meanwhile, and a call that another node connected goes on after it.
+    let ring = random.random_range(18_000..26_000);
     let has_bus = settings.nodes > 1;
     match random.random_range(0..100) {
         0..20 => {
@@ -434,9 +465,7 @@ fn draw_fault(random: &mut StdRng, settings: &Settings) -> FaultAction {
         },
         52..62 if has_bus => FaultAction::BusAway { node, ms: long },
         62..70 => {
-            let ms = *[short, middle, middle, long]
-                .choose(random)
-                .unwrap_or(&long);
+            let ms = *[short, ring, ring, long].choose(random).unwrap_or(&long);
             FaultAction::Pause { node, ms }
         }
         70..78 => FaultAction::Crash { node, ms: short },
