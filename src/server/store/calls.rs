@@ -1,6 +1,10 @@
 //! One-to-one calls, which survive a restart.
 
-use super::{Engine, Saved, Store, Term, parse, parse_optional};
+use super::{
+    Saved, Store, Term,
+    lease::{AnyQuery, LeaderStatement, leader_statement},
+    parse, parse_optional,
+};
 use crate::{
     model::{
         CallId, ClientId, Millis, RoomId, UserId,
@@ -122,34 +126,16 @@ impl CallColumns {
     }
 }
 
-/// A takeover waits for the share lock, so the next leader reads what this statement writes.
-macro_rules! save_call_sql {
-    ($with:literal, $from:literal) => {
-        concat!(
-            $with,
-            "INSERT INTO calls (id, room_id, caller_id, callee_id, media, state, outcome, caller_page, callee_page,
-                                started_at, answered_at, connected_at, ended_at)
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 ",
-            $from,
-            " WHERE TRUE
-             ON CONFLICT (id) DO UPDATE SET state = excluded.state, outcome = excluded.outcome,
-                 caller_page = excluded.caller_page, callee_page = excluded.callee_page,
-                 answered_at = excluded.answered_at, connected_at = excluded.connected_at,
-                 ended_at = excluded.ended_at
-             WHERE calls.state <> 'ended'"
-        )
-    };
-}
-
-const SAVE_CALL_SQL: &str = save_call_sql!("", "");
-const SAVE_CALL_IN_TERM_SQL: &str = save_call_sql!(
-    "WITH held AS (SELECT 1 FROM leases WHERE name = $14 AND term = $15 FOR SHARE) ",
-    "FROM held"
-);
-/// On SQLite the transaction has locked everything.
-const SAVE_CALL_IN_TERM_SQLITE_SQL: &str = save_call_sql!(
-    "WITH held AS (SELECT 1 FROM leases WHERE name = $14 AND term = $15) ",
-    "FROM held"
+const SAVE_CALL: LeaderStatement = leader_statement!(
+    "INSERT INTO calls (id, room_id, caller_id, callee_id, media, state, outcome, caller_page, callee_page,
+                        started_at, answered_at, connected_at, ended_at)
+     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13",
+    "ON CONFLICT (id) DO UPDATE SET state = excluded.state, outcome = excluded.outcome,
+         caller_page = excluded.caller_page, callee_page = excluded.callee_page,
+         answered_at = excluded.answered_at, connected_at = excluded.connected_at, ended_at = excluded.ended_at
+     WHERE calls.state <> 'ended'",
+    "$14",
+    "$15"
 );
 
 impl Store {
@@ -159,34 +145,24 @@ impl Store {
     /// When the store fails.
     pub async fn save_call(&self, term: Term, call: &CallRow) -> Result<Saved> {
         let (state, outcome) = encode_state(call.state)?;
-        let save = sqlx::query(match (term, self.engine) {
-            (Term::Sole, _) => SAVE_CALL_SQL,
-            (Term::Held { .. }, Engine::PostgreSQL) => SAVE_CALL_IN_TERM_SQL,
-            (Term::Held { .. }, Engine::SQLite) => SAVE_CALL_IN_TERM_SQLITE_SQL,
-        });
-        let save = save
-            .bind(call.id.to_string())
-            .bind(call.room.to_string())
-            .bind(call.caller.to_string())
-            .bind(call.callee.to_string())
-            .bind(encode_word(&call.media)?)
-            .bind(state)
-            .bind(outcome)
-            .bind(call.caller_client.to_string())
-            .bind(call.callee_client.map(|page| page.to_string()))
-            .bind(call.started_at)
-            .bind(call.answered_at)
-            .bind(call.connected_at)
-            .bind(call.ended_at);
-        let save = match term {
-            Term::Sole => save,
-            Term::Held { lease, number } => save.bind(lease).bind(number),
+        let media = encode_word(&call.media)?;
+        let bind = |query: AnyQuery<'static>| {
+            query
+                .bind(call.id.to_string())
+                .bind(call.room.to_string())
+                .bind(call.caller.to_string())
+                .bind(call.callee.to_string())
+                .bind(media)
+                .bind(state)
+                .bind(outcome)
+                .bind(call.caller_client.to_string())
+                .bind(call.callee_client.map(|page| page.to_string()))
+                .bind(call.started_at)
+                .bind(call.answered_at)
+                .bind(call.connected_at)
+                .bind(call.ended_at)
         };
-        let written = save.execute(&self.write_pool).await?;
-        if written.rows_affected() > 0 {
-            return Ok(Saved::Written);
-        }
-        self.unwritten(term).await
+        self.execute_in_term(term, &SAVE_CALL, bind).await
     }
 
     /// Finds a call.

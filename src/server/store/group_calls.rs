@@ -1,6 +1,10 @@
 //! Group calls in rooms, which survive a restart.
 
-use super::{Engine, Saved, Store, Term, parse};
+use super::{
+    Saved, Store, Term,
+    lease::{AnyQuery, LeaderStatement, leader_statement},
+    parse,
+};
 use crate::{
     model::{CallId, Millis, RoomId, UserId, call::group::Participant},
     server::error::{Error, Result},
@@ -62,31 +66,14 @@ impl GroupCallColumns {
     }
 }
 
-/// A takeover waits for the share lock, so the next leader reads what this statement writes.
-macro_rules! save_group_call_sql {
-    ($with:literal, $from:literal) => {
-        concat!(
-            $with,
-            "INSERT INTO group_calls (id, room_id, started_by, started_at, ended_at, next_seat, members, took_part)
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8 ",
-            $from,
-            " WHERE TRUE
-             ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, next_seat = excluded.next_seat,
-                 members = excluded.members, took_part = excluded.took_part
-             WHERE group_calls.ended_at IS NULL"
-        )
-    };
-}
-
-const SAVE_GROUP_CALL_SQL: &str = save_group_call_sql!("", "");
-const SAVE_GROUP_CALL_IN_TERM_SQL: &str = save_group_call_sql!(
-    "WITH held AS (SELECT 1 FROM leases WHERE name = $9 AND term = $10 FOR SHARE) ",
-    "FROM held"
-);
-/// On SQLite the transaction has locked everything.
-const SAVE_GROUP_CALL_IN_TERM_SQLITE_SQL: &str = save_group_call_sql!(
-    "WITH held AS (SELECT 1 FROM leases WHERE name = $9 AND term = $10) ",
-    "FROM held"
+const SAVE_GROUP_CALL: LeaderStatement = leader_statement!(
+    "INSERT INTO group_calls (id, room_id, started_by, started_at, ended_at, next_seat, members, took_part)
+     SELECT $1, $2, $3, $4, $5, $6, $7, $8",
+    "ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, next_seat = excluded.next_seat,
+         members = excluded.members, took_part = excluded.took_part
+     WHERE group_calls.ended_at IS NULL",
+    "$9",
+    "$10"
 );
 
 impl Store {
@@ -95,29 +82,20 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn save_group_call(&self, term: Term, call: &GroupCallRow) -> Result<Saved> {
-        let save = sqlx::query(match (term, self.engine) {
-            (Term::Sole, _) => SAVE_GROUP_CALL_SQL,
-            (Term::Held { .. }, Engine::PostgreSQL) => SAVE_GROUP_CALL_IN_TERM_SQL,
-            (Term::Held { .. }, Engine::SQLite) => SAVE_GROUP_CALL_IN_TERM_SQLITE_SQL,
-        });
-        let save = save
-            .bind(call.id.to_string())
-            .bind(call.room.to_string())
-            .bind(call.started_by.to_string())
-            .bind(call.started_at)
-            .bind(call.ended_at)
-            .bind(i64::from(call.next_seat))
-            .bind(serde_json::to_string(&call.members)?)
-            .bind(serde_json::to_string(&call.ever_joined)?);
-        let save = match term {
-            Term::Sole => save,
-            Term::Held { lease, number } => save.bind(lease).bind(number),
+        let members = serde_json::to_string(&call.members)?;
+        let ever_joined = serde_json::to_string(&call.ever_joined)?;
+        let bind = |query: AnyQuery<'static>| {
+            query
+                .bind(call.id.to_string())
+                .bind(call.room.to_string())
+                .bind(call.started_by.to_string())
+                .bind(call.started_at)
+                .bind(call.ended_at)
+                .bind(i64::from(call.next_seat))
+                .bind(members)
+                .bind(ever_joined)
         };
-        let written = save.execute(&self.write_pool).await?;
-        if written.rows_affected() > 0 {
-            return Ok(Saved::Written);
-        }
-        self.unwritten(term).await
+        self.execute_in_term(term, &SAVE_GROUP_CALL, bind).await
     }
 
     /// Finds a group call.

@@ -7,7 +7,7 @@ use super::{Engine, Store, connection::Connection};
 use crate::server::error::Result;
 #[cfg(test)]
 use crate::server::simulation::node;
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{Any, AssertSqlSafe, Executor, any::AnyArguments, query::Query};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -56,6 +56,35 @@ pub enum Term {
     /// Of a lease's holder. The number grows with each takeover.
     Held { lease: &'static str, number: i64 },
 }
+
+pub(super) type AnyQuery<'q> = Query<'q, Any, AnyArguments>;
+
+/// A leader's statement. The parameters after its own are the name of the lease and the number of the term.
+pub(super) struct LeaderStatement {
+    pub(super) unchecked: &'static str,
+    /// A takeover waits for the share lock, so the next leader reads what this statement writes.
+    pub(super) checked_on_postgres: &'static str,
+    /// The transaction has locked everything.
+    pub(super) checked_on_sqlite: &'static str,
+}
+
+/// A [`LeaderStatement`] of an `INSERT … SELECT` without `FROM`, what it does on a conflict, and the last two parameters.
+macro_rules! leader_statement {
+    ($insert:literal, $on_conflict:literal, $lease:literal, $number:literal) => {
+        $crate::server::store::lease::LeaderStatement {
+            unchecked: concat!($insert, " WHERE TRUE ", $on_conflict),
+            checked_on_postgres: leader_statement!(@checked $insert, $on_conflict, $lease, $number, " FOR SHARE"),
+            checked_on_sqlite: leader_statement!(@checked $insert, $on_conflict, $lease, $number, ""),
+        }
+    };
+    (@checked $insert:literal, $on_conflict:literal, $lease:literal, $number:literal, $lock:literal) => {
+        concat!(
+            "WITH held AS (SELECT 1 FROM leases WHERE name = ", $lease, " AND term = ", $number, $lock, ") ",
+            $insert, " FROM held WHERE TRUE ", $on_conflict
+        )
+    };
+}
+pub(super) use leader_statement;
 
 /// What became of a leader's write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -263,8 +292,35 @@ impl Store {
         Ok(())
     }
 
+    /// Runs a leader's statement, which checks the term. `bind` binds its own parameters.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn execute_in_term<'q>(
+        &self,
+        term: Term,
+        statement: &LeaderStatement,
+        bind: impl FnOnce(AnyQuery<'q>) -> AnyQuery<'q>,
+    ) -> Result<Saved> {
+        let query = match (term, self.engine) {
+            (Term::Sole, _) => bind(sqlx::query(statement.unchecked)),
+            (Term::Held { lease, number }, engine) => {
+                let checked = match engine {
+                    Engine::PostgreSQL => statement.checked_on_postgres,
+                    Engine::SQLite => statement.checked_on_sqlite,
+                };
+                bind(sqlx::query(checked)).bind(lease).bind(number)
+            }
+        };
+        let written = query.execute(&self.write_pool).await?;
+        if written.rows_affected() > 0 {
+            return Ok(Saved::Written);
+        }
+        self.unwritten(term).await
+    }
+
     /// Why a leader's write changed nothing.
-    pub(super) async fn unwritten(&self, term: Term) -> Result<Saved> {
+    async fn unwritten(&self, term: Term) -> Result<Saved> {
         let Term::Held { lease, number } = term else {
             return Ok(Saved::AlreadyEnded);
         };
