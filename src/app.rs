@@ -1,5 +1,4 @@
-//! The app's root component: routes, app-wide contexts and the site header. The document around it is rendered in
-//! `document` (server only).
+//! The app's root component; `document` renders the document around it.
 
 #[cfg(feature = "ssr")]
 pub mod document;
@@ -37,7 +36,7 @@ use leptos_router::{
     path,
 };
 
-/// Root component: provides the app-wide contexts and renders the header, the router and the call dock.
+/// Provides the app-wide contexts and renders the header, the router and the call dock.
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
@@ -73,7 +72,7 @@ pub fn App() -> impl IntoView {
         notification_prompt: Callback::new(|()| view! { <NotificationPrompt /> }.into_any()),
     });
 
-    // Effects run in the browser only, once the page is hydrated. Subscribers register before the socket connects.
+    // Effects run after hydration. Subscribers register before the socket connects.
     Effect::new(move || {
         people.subscribe(socket);
         chat.subscribe(viewer.person().map(|me| me.id));
@@ -81,7 +80,7 @@ pub fn App() -> impl IntoView {
         news.start();
     });
     Effect::new(move || {
-        // An upload in progress is lost when the page closes.
+        // Closing the page would lose an upload.
         window_event_listener(leptos::ev::beforeunload, move |event| {
             if untrack(|| chat.uploads.has_active()) {
                 event.prevent_default();
@@ -91,7 +90,7 @@ pub fn App() -> impl IntoView {
     Effect::new(move || {
         if viewer.person().is_some() {
             socket.connect("/ws");
-            // Load the call code and the other pages' code in advance: a call may arrive at any time.
+            // In advance: a call may arrive at any time.
             calls_loader.load();
             pages::prefetch_chunk();
         }
@@ -130,7 +129,7 @@ pub fn App() -> impl IntoView {
                         <Route path=path!("/calls") view=pages::Calls ssr=SsrMode::Async />
                         <Route path=path!("/call/:token") view=pages::Guest ssr=SsrMode::Async />
                         <Route path=path!("/settings") view=pages::Settings ssr=SsrMode::Async />
-                        // Its checks take seconds: the rest of the page does not wait for them.
+                        // The page does not wait for its checks.
                         <Route path=path!("/admin") view=pages::Admin ssr=SsrMode::InOrder />
                         <Route path=path!("/signin") view=pages::Signin ssr=SsrMode::Async />
                     </Routes>
@@ -140,8 +139,7 @@ pub fn App() -> impl IntoView {
     }
 }
 
-/// Returns whether a guest opened this page through a call link. Guest pages show no navigation, so that nobody leaves
-/// the call by accident.
+/// Whether a call link opened this page. Guests see no navigation, so that nobody leaves the call by accident.
 fn is_guest() -> bool {
     let path = use_location().pathname;
     untrack(|| path.with(|path| path.starts_with("/call/")))
@@ -204,7 +202,7 @@ fn Header() -> impl IntoView {
     })
 }
 
-/// A link of the main navigation, marked `aria-current` on every page of its section.
+/// A link marked `aria-current` on every page of its section.
 #[component]
 fn NavLink(
     href: &'static str,
@@ -234,7 +232,6 @@ fn NavLink(
     }
 }
 
-/// Fallback for unknown addresses.
 #[component]
 fn NotFound() -> impl IntoView {
     view! {

@@ -1,22 +1,20 @@
 //! Rialto: live news, chat and video calls for a community.
 //!
-//! Three systems over one event log, each on the transport that fits it:
+//! Three systems over one event log, each on its own transport:
 //!
-//! | module | contents |
-//! |---|---|
-//! | [`model`] | domain types and their rules, without I/O; shared by server and browser |
-//! | [`protocol`] | messages between server and browser; shared by both |
-//! | [`news`] | stories over server-sent events |
-//! | [`chat`] | rooms and messages over a WebSocket |
-//! | [`calls`] | WebRTC between browsers, signalled over the WebSocket |
-//! | [`people`] | accounts, sessions, settings, presence |
-//! | [`ui`] | components and hooks that depend on none of the systems |
-//! | [`app`] | document, routes and app-wide contexts |
-//! | `server` | store, event log, live connections, sessions (feature `ssr`) |
-//! | `serve` | assembles the systems and serves them (feature `ssr`) |
+//! * [`model`]: domain types and rules, without I/O; shared by server and browser
+//! * [`protocol`]: messages between server and browser
+//! * [`news`]: stories over server-sent events
+//! * [`chat`]: rooms and messages over a WebSocket
+//! * [`calls`]: WebRTC between browsers, signalled over the WebSocket
+//! * [`people`]: accounts, sessions, settings, presence
+//! * [`ui`]: components and hooks for all systems
+//! * [`app`]: document, routes, contexts
+//! * `server`: store, event log, live connections, sessions (feature `ssr`)
+//! * `serve`: assembles the systems and serves them (feature `ssr`)
 //!
-//! Dependencies point one way: `app` and `serve` → systems → `ui`, `protocol`, `server` → `model`. The systems do not
-//! depend on one another. `docs/architecture.md` follows one message from the key press to other people's screens.
+//! Dependencies point one way: `app` and `serve` → systems → `ui`, `protocol`, `server` → `model`, and never between systems.
+//! `docs/architecture.md` follows a message through the code.
 
 #![recursion_limit = "256"]
 
@@ -40,7 +38,7 @@ pub mod serve;
 pub mod server;
 pub mod ui;
 
-/// Entry point in the browser: hydrates the server-rendered page. Its promise resolves once links can be followed by the router.
+/// Entry point in the browser: hydrates the page, and resolves once the router can follow links.
 #[cfg(feature = "hydrate")]
 pub async fn hydrate() {
     console_error_panic_hook::set_once();

@@ -18,8 +18,7 @@ use rialto::{
 };
 use std::{ffi::OsString, io::Read, process::ExitCode};
 
-/// Rendering pages and welcoming clients make thousands of small allocations, which took a fifth of the time in the system's allocator
-/// (docs/decisions/0017-mimalloc.md).
+/// The system's allocator took a fifth of the time of rendering pages and welcoming clients (docs/decisions/0017-mimalloc.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -165,11 +164,10 @@ fn with_default_command(arguments: impl Iterator<Item = OsString>) -> Vec<OsStri
     arguments
 }
 
-/// Disables transparent huge pages. mimalloc requests them, and after some ten minutes Linux replaces a few pages of 4 KiB by one of
-/// 2 MiB each, which costs a small server 10 MB.
+/// Disables transparent huge pages, which mimalloc requests: after some ten minutes they cost a small server 10 MB.
 #[cfg(target_os = "linux")]
 fn refuse_huge_pages() {
-    // Where this fails, the server uses that memory.
+    // A failure costs only memory.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 

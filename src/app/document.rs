@@ -5,14 +5,13 @@ use crate::{people::settings::Theme, server::assets::Assets, ui::build};
 use leptos::{nonce::use_nonce, prelude::*};
 use leptos_meta::MetaTags;
 
-/// Loads and hydrates the WASM app. `const app = …` with [`Assets::program_manifest`] precedes it.
+/// Loads and hydrates the WASM app. [`Assets::program_manifest`] precedes it as `const app`.
 ///
-/// Fetching starts after the first paint, because the app is fifty times the page's size; on a hidden page at once,
-/// because a call may arrive. Leptos' `requestIdleCallback` can fire before the first paint, and its preloads compete
-/// with the page.
+/// Fetching starts after the first paint, because the app is fifty times the page's size; on a hidden page at once, because a call may
+/// arrive. Leptos' `requestIdleCallback` can fire earlier, and its preloads compete with the page.
 ///
-/// Failed fetches are retried with backoff. Scripts and rendered chunks are fetched before the import, because a failed
-/// import may be cached. After a 404 (another build) the page reloads, at most once a minute (as `ui::build` does).
+/// Fetches are retried with backoff, before the import, because a failed import may be cached. After a 404 (another build) the page
+/// reloads, at most once a minute, as `ui::build` does.
 const HYDRATE_SCRIPT: &str = include_str!("hydrate.js");
 
 /// Renders the HTML document.

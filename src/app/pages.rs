@@ -1,4 +1,4 @@
-//! Pages in a lazy-loaded WASM chunk. News and chat rooms are in the main module.
+//! Pages in a lazy-loaded WASM chunk: all but news and chat.
 
 use crate::{
     calls::view::{
@@ -50,10 +50,10 @@ pub async fn load_rendered_chunk() {
     PAGES_CHUNK.load_if_rendered().await;
 }
 
-/// Prefetches the chunk: pages open at once, even after a server update. Browser only.
+/// Prefetches the chunk: pages then open even after a server update. Browser only.
 pub fn prefetch_chunk() {
     spawn_local(async {
-        // Opening a page retries a failed load.
+        // Opening a page retries.
         let _ = PAGES_CHUNK.load().await;
     });
 }

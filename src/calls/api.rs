@@ -28,8 +28,7 @@ pub async fn list_past_calls() -> Result<Vec<PastCall>, Failure> {
     Ok(history::list_past_calls(&app.store, signed.person.id).await?)
 }
 
-/// ICE servers for a connection test, as in a call; valid for some minutes. A `POST`, so that no other site can have
-/// credentials issued.
+/// ICE servers for a connection test, valid for some minutes. A `POST`, so that no other site can have credentials issued.
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session.
@@ -39,7 +38,7 @@ pub async fn list_ice_servers() -> Result<Vec<IceServer>, Failure> {
     Ok(app.ice_servers(signed.person.id, CallId(uuid::Uuid::nil())))
 }
 
-/// The people present now, by name, without the signed-in person.
+/// The other people present, by name.
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session.
@@ -61,11 +60,11 @@ pub async fn resolve_guest_link(token: String) -> Result<GuestLinkTarget, Failur
     Ok(guests::resolve_guest_link(&app, &token, &guests::request_headers()).await?)
 }
 
-/// Admits a guest to a call, sets their cookie and redirects to the link's page.
+/// Admits a guest, sets their cookie and redirects to the link's page.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for an invalid name or too many guests, [`Failure::NotFound`] for an invalid link,
-/// [`Failure::RateLimited`] after too many attempts.
+/// [`Failure::Invalid`] for an invalid name or too many guests, [`Failure::NotFound`] for an invalid link, [`Failure::RateLimited`] after
+/// too many attempts.
 #[server(endpoint = "enter-call")]
 pub async fn become_guest(token: String, name: String) -> Result<(), Failure> {
     let app = use_app()?;
@@ -75,11 +74,11 @@ pub async fn become_guest(token: String, name: String) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Creates a guest link to a group call; it expires after `hours`, or with the call.
+/// Creates a guest link to a group call, which expires after `hours` or with the call.
 ///
 /// # Errors
-/// [`Failure::NotSignedIn`] without a session, [`Failure::NotAllowed`] outside the call, [`Failure::Invalid`] for a
-/// lifetime out of bounds or too many links.
+/// [`Failure::NotSignedIn`] without a session, [`Failure::NotAllowed`] outside the call, [`Failure::Invalid`] for a lifetime out of
+/// bounds or too many links.
 #[server(endpoint = "create-guest-link")]
 pub async fn create_guest_link(call: CallId, hours: u32) -> Result<NewGuestLink, Failure> {
     let (app, signed) = signed_in()?;
@@ -99,8 +98,7 @@ pub async fn list_guest_links(call: CallId) -> Result<Vec<GuestLinkSummary>, Fai
 /// Revokes a guest link, and removes its guests from the call.
 ///
 /// # Errors
-/// [`Failure::NotSignedIn`] without a session, [`Failure::NotAllowed`] outside the call, [`Failure::NotFound`] for an
-/// unknown link.
+/// [`Failure::NotSignedIn`] without a session, [`Failure::NotAllowed`] outside the call, [`Failure::NotFound`] for an unknown link.
 #[server(endpoint = "revoke-guest-link")]
 pub async fn revoke_guest_link(call: CallId, link: GuestLinkId) -> Result<(), Failure> {
     let (app, signed) = signed_in()?;

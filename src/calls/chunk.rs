@@ -1,4 +1,4 @@
-//! The lazily loaded chunk of calls: nearly all of the client, and the dock.
+//! The lazily loaded chunk: nearly all of the client, and the dock.
 
 use super::{
     client::{CallsClient, lazy::CallsChunk},

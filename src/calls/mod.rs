@@ -1,12 +1,4 @@
 //! Calls between two people and in rooms: WebRTC between browsers, signalled over the WebSocket.
-//!
-//! | module | contents |
-//! |---|---|
-//! | [`api`] | server functions and their types |
-//! | [`view`] | components: the dock, `/calls`, `/call/{token}`, settings |
-//! | [`client`] | the page's state, devices, peer connections, file transfers |
-//! | [`server`] | call state: decided, stored and published |
-//! | [`chunk`] | the lazily loaded client and dock |
 
 #![allow(
     clippy::similar_names,

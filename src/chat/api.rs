@@ -34,8 +34,7 @@ pub async fn find_sidebar() -> Result<Option<Sidebar>, Failure> {
 
 /// A page of a room's history: the newest, or the one before a sequence.
 ///
-/// With `mark_read`, which makes this a `POST`, the newest page is marked as read. Only a rendered page asks for
-/// that: an open page sends its cursor once its reader has seen the messages.
+/// `mark_read`, the reason for `POST`, marks the newest page as read. Only a rendered page asks for that: an open one sends its cursor.
 ///
 /// # Errors
 ///
@@ -50,7 +49,7 @@ pub async fn find_room_history(
     Ok(chat::find_room_history(&app, &signed.person, &slug, before, mark_read).await?)
 }
 
-/// As [`find_room_history`] without `mark_read`: a read without side effects, for programs.
+/// [`find_room_history`] without side effects, for programs.
 ///
 /// # Errors
 ///
@@ -79,7 +78,7 @@ pub async fn post_message(
     Ok(())
 }
 
-/// Creates a public room. Returns its slug to a page that asks for it with `wants_slug`.
+/// Creates a public room. Returns its slug if `wants_slug`.
 ///
 /// # Errors
 ///
@@ -94,8 +93,7 @@ pub async fn create_room(
     Ok(answer_slug(slug, wants_slug))
 }
 
-/// Opens the direct room with another user, creating it if needed. Returns its slug to a page that asks for it with
-/// `wants_slug`.
+/// Opens or creates the direct room with another user. Returns its slug if `wants_slug`.
 ///
 /// # Errors
 ///
@@ -110,7 +108,7 @@ pub async fn open_direct_room(
     Ok(answer_slug(slug, wants_slug))
 }
 
-/// A page of an older build does not ask for the slug: it expects `null` and follows a redirect.
+/// A page of an older build expects `null` and follows a redirect.
 #[cfg(feature = "ssr")]
 fn answer_slug(slug: String, wants_slug: bool) -> Option<String> {
     let path = format!("/chat/{slug}");

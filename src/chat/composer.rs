@@ -20,7 +20,6 @@ use server_fn::ServerFn;
 use wasm_bindgen::JsCast;
 use web_sys::{FileList, HtmlInputElement};
 
-/// In milliseconds.
 const TYPING_INTERVAL: Millis = 3_000;
 const MAX_FIELD_LINES: usize = 8;
 
@@ -30,12 +29,11 @@ struct ComposerState {
     chat: ChatClient,
     socket: Socket,
     room: RoomId,
-    /// In the draft's storage key, so that the tab's next user does not see the draft.
+    /// In the storage key, so that the tab's next user does not see the draft.
     author: Option<UserId>,
     field: NodeRef<html::Textarea>,
     lines: RwSignal<usize>,
     error: RwSignal<Option<String>>,
-    /// None before the first, and after each message.
     typing_sent_at: StoredValue<Option<Millis>>,
 }
 
@@ -58,7 +56,6 @@ impl ComposerState {
         format!("rialto.draft.{author}.{}", self.room)
     }
 
-    /// From before a reload or a navigation.
     fn restore_draft(self) {
         if let Some(field) = self.field.get()
             && let Some(saved) = browser::session_storage_get(&self.storage_key())
@@ -93,7 +90,7 @@ impl ComposerState {
         }
     }
 
-    /// Returns false, and keeps an invalid text in the field.
+    /// Returns false and keeps the field if the text is invalid.
     fn send(self) -> bool {
         let Some(field) = self.field.get_untracked() else {
             return false;
@@ -117,7 +114,7 @@ impl ComposerState {
         sent
     }
 
-    /// Returns false if there are no files.
+    /// Returns false without files.
     fn send_files(self, files: Option<FileList>) -> bool {
         let Some(files) = files.filter(|files| files.length() > 0) else {
             return false;
@@ -131,13 +128,13 @@ impl ComposerState {
     }
 }
 
-/// The form below a timeline. Before hydration it posts as a plain HTML form.
+/// The form below a timeline, a plain HTML form before hydration.
 #[component]
 pub fn Composer(
     room: RoomId,
     slug: String,
     title: String,
-    /// The id of a message posted as a plain HTML form.
+    /// Used by the plain HTML form.
     form_message_id: MessageId,
     on_sent: Callback<()>,
 ) -> impl IntoView {
@@ -215,8 +212,7 @@ pub fn Composer(
     }
 }
 
-/// Enter sends, except with Shift, on touch devices and during IME composition, which some browsers report
-/// only as key code 229.
+/// Enter sends, except with Shift, on touch devices and during IME composition, which may be reported only as key code 229.
 fn is_send_key(event: &ev::KeyboardEvent) -> bool {
     let composing = event.is_composing() || event.key_code() == 229;
     event.key() == "Enter" && !event.shift_key() && !composing && !is_touch()
@@ -242,7 +238,7 @@ fn AttachButton(draft: ComposerState) -> impl IntoView {
             .and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
         if let Some(input) = input {
             draft.send_files(input.files());
-            // Otherwise choosing the same file again fires no `change`.
+            // Choosing the same file again must fire `change`.
             input.set_value("");
         }
     };

@@ -11,7 +11,7 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Shows that the connection is lost, with a button to retry or reload.
+/// Says that the connection is lost, with a button.
 #[component]
 pub fn ConnectionBanner() -> impl IntoView {
     let socket = use_socket();

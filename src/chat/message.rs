@@ -28,9 +28,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 pub fn MessageView(
     message: Message,
     me: UserId,
-    /// Same author, shortly after the message above.
+    /// Shortly after the same author's message.
     is_continuation: bool,
-    /// Of a direct room, for the call-back buttons.
+    /// Of a direct room.
     other_person: Option<Person>,
 ) -> impl IntoView {
     let Message {
@@ -210,7 +210,6 @@ fn GroupCallOver(id: String, lasted: i64, people: String, at: i64) -> impl IntoV
     }
 }
 
-/// Of the former participants of a group call.
 fn display_names(people: &[String], guests: &[usize]) -> Vec<String> {
     let people = people.iter().enumerate();
     people
@@ -218,7 +217,7 @@ fn display_names(people: &[String], guests: &[usize]) -> Vec<String> {
         .collect()
 }
 
-/// An unacknowledged message; on acknowledgement nothing shifts.
+/// An unacknowledged message, laid out as an acknowledged one.
 #[component]
 pub fn PendingMessageView(
     entry: OutboxEntry,

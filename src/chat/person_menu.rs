@@ -22,7 +22,7 @@ use web_sys::{
 #[component]
 pub fn PersonMenu(
     person: Person,
-    /// Has no menu on their own name.
+    /// Their own name has no menu.
     me: UserId,
 ) -> impl IntoView {
     let name = person.name.to_string();
@@ -40,9 +40,9 @@ pub fn PersonMenu(
     open_answered_room(open_direct);
     Effect::new(move || {
         open_direct.value().with(|opened| match opened {
-            // If the direct room is open already, no navigation removes the menu.
+            // If the direct room is open, no navigation removes the menu.
             Some(Ok(_)) => menu.close(),
-            // The failure is in the menu once that is rendered.
+            // The menu has the failure once rendered.
             Some(Err(_)) => request_animation_frame(move || menu.scroll_into_view()),
             None => {}
         });
@@ -110,7 +110,7 @@ impl Menu {
         self.outside_press_listener.try_set_value(Some(listener));
     }
 
-    /// `None` also once the menu is disposed, which frames and events may outlive.
+    /// `None` also once disposed: events may come later.
     fn element(self) -> Option<HtmlDetailsElement> {
         self.details.try_get_untracked().flatten()
     }
@@ -119,7 +119,7 @@ impl Menu {
         self.element().filter(HtmlDetailsElement::open)
     }
 
-    /// The timeline clips the menu at its lower edge.
+    /// The timeline clips the menu.
     fn scroll_into_view(self) {
         let actions = self
             .open_details()
@@ -147,8 +147,7 @@ impl Menu {
         }
     }
 
-    /// Without a related target, the window lost the focus, or a press cleared it, which the press listener
-    /// handles.
+    /// Without a related target, the window lost the focus, or a press cleared it, which the press listener handles.
     fn on_focusout(self, event: &ev::FocusEvent) {
         let to = event.related_target();
         if to.is_some() && !self.contains(to) {

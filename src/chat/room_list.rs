@@ -82,7 +82,7 @@ pub fn RoomList(me: Person) -> impl IntoView {
     }
 }
 
-/// The link element is never replaced: the user may be about to follow it.
+/// Never replaced: the user may be about to follow it.
 #[component]
 fn RoomLink(id: RoomId) -> impl IntoView {
     let (rooms, people, params) = (use_chat().rooms, use_presence(), use_params_map());
@@ -130,7 +130,7 @@ fn RoomLink(id: RoomId) -> impl IntoView {
     }
 }
 
-/// A badge with the number of unread messages; nothing for zero.
+/// The number of unread messages; nothing for zero.
 #[component]
 pub fn UnreadCount(
     /// Above 99 it shows as "99+".
@@ -146,11 +146,11 @@ pub fn UnreadCount(
     })
 }
 
-/// Unread messages in all rooms, for the main navigation.
+/// Unread messages in all rooms.
 #[component]
 pub fn UnreadBadge() -> impl IntoView {
     let (chat, clock) = (use_chat(), expect_context::<LocalClock>());
-    // The room list arrives after the navigation is rendered: no number until hydration.
+    // The room list arrives after the navigation is rendered.
     let count = move || {
         if clock.is_hydrated() {
             chat.rooms.unread()
@@ -161,7 +161,7 @@ pub fn UnreadBadge() -> impl IntoView {
     view! { {move || view! { <UnreadCount count=count() /> }} }
 }
 
-/// Opens the room whose slug is the answer, unless the reader has gone elsewhere meanwhile. Browser only.
+/// Opens the room whose slug is the answer, unless the reader went elsewhere. Browser only.
 pub(super) fn open_answered_room<S>(action: ServerAction<S>)
 where
     S: ServerFn<Error = Failure, Output = Option<String>> + Clone + Send + Sync + 'static,
@@ -188,7 +188,7 @@ fn NewRoom() -> impl IntoView {
     let create = ServerAction::<CreateRoom>::new();
     open_answered_room(create);
     let query = use_query_map();
-    // After a refused form post, whose failure is shown inside.
+    // The failure of a refused form is shown inside.
     let is_refused = move || query.with(|query| query.get_str("__path") == Some(CreateRoom::PATH));
     let details = NodeRef::<html::Details>::new();
     let form = NodeRef::<html::Form>::new();
@@ -230,7 +230,7 @@ fn NewRoom() -> impl IntoView {
 #[component]
 fn PersonRow(
     id: UserId,
-    /// Shared by all rows; the list shows its failure.
+    /// Shared by all rows.
     open_direct: ServerAction<OpenDirectRoom>,
 ) -> impl IntoView {
     let people = use_presence();
@@ -264,7 +264,7 @@ fn PersonRow(
     view! { <li class="person-row">{move || person.get().map(row)}</li> }
 }
 
-/// Buttons for a voice and a video call, enabled after hydration.
+/// Voice and video call buttons, enabled after hydration.
 #[component]
 pub fn CallButtons(person: Person) -> impl IntoView {
     let call_actions = use_call_actions();

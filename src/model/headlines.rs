@@ -1,7 +1,6 @@
-//! Live news in the browser: stories shown and pending, and the cursor.
+//! Live news in the browser: shown and pending stories, and the cursor.
 //!
-//! A story can arrive twice, and an older one after a newer one; each counts once, in order. After a gap the stream is
-//! resumed, so that no story is passed over.
+//! Each story counts once, in order, however it arrives. After a gap the stream resumes, so that none is passed over.
 
 use super::{
     Cursor, Epoch, Millis, Seq, StoryId,
@@ -10,29 +9,26 @@ use super::{
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// For the announcement on every page, in milliseconds.
+/// For the banner on every page, in milliseconds.
 pub const BREAKING_TTL: Millis = 60 * 60 * 1_000;
 /// Pending stories kept. With more, revealing them replaces the list.
 pub const MAX_PENDING_STORIES: usize = 100;
-/// Stories shown on a page; older ones are on the next.
+/// Stories on a page; older ones are on the next.
 pub const MAX_SHOWN_STORIES: usize = 200;
 
 /// The story in the breaking news banner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakingStory {
-    /// A dismissal is stored under this id.
+    /// Key of a stored dismissal.
     pub id: StoryId,
     pub seq: Seq,
-    /// Last segment of its address, `/news/{slug}`.
     pub slug: String,
-    /// One line.
     pub headline: String,
-    /// Commit time on the server.
     pub at: Millis,
 }
 
 impl BreakingStory {
-    /// Whether it was published after `shown`. Their times may be equal, or those of two servers with different clocks.
+    /// Whether it was published after `shown`. Times may be equal, or of different clocks.
     #[must_use]
     pub fn is_newer_than(&self, shown: &Self) -> bool {
         self.seq > shown.seq
@@ -55,10 +51,10 @@ impl BreakingStory {
     }
 }
 
-/// State of the news with which every page starts.
+/// The news with which every page starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewsStatus {
-    /// From which the live stream continues.
+    /// Where the live stream continues.
     pub cursor: Cursor,
     /// At most [`BREAKING_TTL`] old.
     pub breaking: Option<BreakingStory>,
@@ -79,7 +75,6 @@ pub struct RecentStories {
     /// `stories` has every later story, up to and including the cursor.
     buffered_since: Seq,
     cursor: Cursor,
-    /// Oldest first.
     stories: VecDeque<Story>,
 }
 
@@ -105,7 +100,7 @@ impl RecentStories {
         self.stories.iter()
     }
 
-    /// Receives a story of the stream of all topics. After a gap the cursor stays before it.
+    /// Receives a story of the stream of all topics. The cursor stays before a gap.
     pub fn receive(&mut self, story: Story) -> ReceiveOutcome {
         if story.seq <= self.cursor.seq {
             return ReceiveOutcome::Duplicate;
@@ -125,7 +120,7 @@ impl RecentStories {
 
     /// Ensures that every story after `from` is buffered or will arrive.
     ///
-    /// Returns true if the stream has to reconnect, now from that cursor.
+    /// True if the stream has to reconnect, from that cursor.
     pub fn rewind(&mut self, from: &Cursor) -> bool {
         if from.epoch == self.cursor.epoch && from.seq >= self.buffered_since {
             return false;
@@ -140,7 +135,6 @@ enum RevealMode {
     Prepend,
     /// Stories in between were not loaded.
     Replace {
-        /// The next older page has stories before this sequence.
         next_before: Option<Seq>,
         is_lower_bound: bool,
     },
@@ -159,7 +153,6 @@ pub struct PendingCount {
 pub struct Headlines {
     epoch: Epoch,
     topic: Option<String>,
-    /// Newest first.
     shown: Vec<Story>,
     next_before: Option<Seq>,
     /// Newest first.
@@ -223,7 +216,7 @@ impl Headlines {
         }
     }
 
-    /// Returns true if the story is newly pending.
+    /// True if the story is newly pending.
     pub fn receive(&mut self, story: &Story) -> bool {
         let asked_for = self
             .topic

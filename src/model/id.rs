@@ -1,5 +1,4 @@
-//! Identifiers: UUIDs (RFC 9562) in lower-case hyphenated text. Ids made by the server and idempotency keys
-//! are version 7 and sort by time.
+//! Identifiers: UUIDs (RFC 9562) in lower-case hyphenated text. Ids of the server and idempotency keys are version 7 and sort by time.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -33,11 +32,11 @@ ids! {
     UserId
     /// A public or direct room.
     RoomId
-    /// A UUIDv7 of the sending client, as idempotency key.
+    /// Idempotency key of the sending client.
     MessageId
     /// A story.
     StoryId
-    /// A UUIDv7 of the starting client, as idempotency key.
+    /// Idempotency key of the starting client.
     CallId
     /// One page load in one tab: a reconnect keeps it, a reload does not.
     ClientId

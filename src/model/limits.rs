@@ -26,7 +26,7 @@ pub const MAX_FILE_NAME_CHARS: usize = 200;
 pub const MAX_TEXT_FRAME_BYTES: usize = 64 * 1024;
 /// Data in one binary frame of an upload.
 pub const MAX_CHUNK_BYTES: usize = 64 * 1024;
-/// Chunks sent and not acknowledged.
+/// Unacknowledged chunks.
 pub const MAX_CHUNKS_IN_FLIGHT: usize = 8;
 /// Unexpired guest links to one call.
 pub const MAX_GUEST_LINKS: usize = 20;
@@ -34,60 +34,49 @@ pub const MAX_GUEST_LINKS: usize = 20;
 pub const MAX_GUESTS_PER_LINK: usize = 100;
 /// Lifetime of a guest link.
 pub const MAX_GUEST_LINK_HOURS: u32 = 7 * 24;
-/// Messages in a page of history.
+/// Messages in a page.
 pub const HISTORY_PAGE_SIZE: i64 = 50;
-/// Stories in a page of news.
+/// Stories in a page.
 pub const NEWS_PAGE_SIZE: i64 = 20;
 /// Counted unread messages; stands for "this many or more".
 pub const MAX_UNREAD_COUNT: i64 = 100;
 /// Events replayed by a resume; a client further behind fetches the state.
 pub const MAX_REPLAY_EVENTS: i64 = 1_000;
 
-/// Of a file sent to a room, unless configured otherwise.
+/// Of a file, unless configured otherwise.
 pub const DEFAULT_UPLOAD_BYTES: u64 = 25_000_000;
-/// Messages that a user can send at once, unless configured otherwise.
+/// Messages and calls (started or joined) that a user can send at once, unless configured otherwise.
 pub const DEFAULT_SEND_BURST: u32 = 200;
-/// Milliseconds until a user who sent too many messages can send one more.
+/// Milliseconds until a user can send one more.
 pub const SEND_REFILL_MS: u32 = 20;
 /// Uploads of a user in progress.
 pub const MAX_UPLOADS: u32 = 8;
-/// Signals of one side of a call, in bytes: several descriptions with candidates (about 10 kB each), but less than a
-/// send queue.
+/// Signals of one side of a call, in bytes: several descriptions (about 10 kB each), but less than a send queue.
 pub const SIGNAL_BURST_BYTES: u32 = 128 * 1_024;
 /// Further signals, in bytes each second.
 pub const SIGNAL_BYTES_PER_SECOND: u32 = 8 * 1_024;
 
-/// What a client needs to know so that no frame of it is refused, sent in `welcome`.
+/// Limits that a client keeps so that no frame is refused, sent in `welcome`.
 ///
-/// A field that an earlier server did not send has the value which that server used.
+/// A missing field has the value that earlier servers used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
-    /// Of a file sent to a room.
     #[serde(rename = "upload_bytes")]
     pub max_upload_bytes: u64,
-    /// Uploads of a user in progress.
     #[serde(rename = "uploads")]
     pub max_uploads: u32,
-    /// Data in one binary frame of an upload.
     #[serde(rename = "chunk_bytes")]
     pub max_chunk_bytes: u32,
-    /// Of a message, in characters (Unicode scalar values).
     #[serde(rename = "message_chars")]
     pub max_message_chars: u32,
-    /// Messages that a user can send at once. A started and a joined call count as messages.
     pub send_burst: u32,
-    /// Milliseconds until one more can be sent.
     pub send_refill_ms: u32,
-    /// Of a text frame.
     #[serde(rename = "frame_bytes")]
     pub max_text_frame_bytes: u32,
-    /// Events after a cursor that the server replays; a client further behind fetches the room.
     #[serde(rename = "replay_events")]
     pub max_replay_events: u32,
-    /// Signals of one side of a call that can be sent at once, in bytes.
     pub signal_burst_bytes: u32,
-    /// Further signals, in bytes each second.
     pub signal_bytes_per_second: u32,
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct MessageText(String);
 
-/// Why a text is not a valid message.
+/// Why a text is no message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MessageTextError {
     #[error("Write something first.")]
@@ -87,7 +87,7 @@ pub struct ImageSize {
 }
 
 impl ImageSize {
-    /// Scales down to fit `most`, keeping the aspect ratio; each side is at least 1.
+    /// Scales down to fit `most`, keeping the aspect ratio.
     #[must_use]
     pub fn fitted(self, most: Self) -> Self {
         let (width, height) = (u64::from(self.width.max(1)), u64::from(self.height.max(1)));
@@ -122,7 +122,7 @@ pub enum Content {
     File {
         file: Attachment,
     },
-    /// To the direct room, by the server.
+    /// Posted by the server in the direct room.
     Call {
         call: CallId,
         caller: UserId,
@@ -131,14 +131,13 @@ pub enum Content {
         /// Milliseconds; `None` if never connected.
         lasted: Option<Millis>,
     },
-    /// To its room, by the server.
     GroupCall {
         call: CallId,
         /// Milliseconds.
         lasted: Millis,
-        /// Names of all former participants, as of that time. Earlier versions appended " (guest)" to those of guests.
+        /// Names of all former participants, as of that time. Earlier versions appended " (guest)" to guests.
         people: Vec<String>,
-        /// Positions in `people` of those who joined by a guest link.
+        /// Positions of guests in `people`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         guests: Vec<usize>,
     },
@@ -169,7 +168,7 @@ impl Content {
     }
 }
 
-/// A message as the members of its room see it.
+/// A message in a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// Made by the sending client; for a call's outcome, the call's id.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Delivery {
     Pending,
-    /// The server takes no messages for now; sent again after a backoff.
+    /// The server takes no messages now; sent again after a backoff.
     Delayed,
     /// Stays until the user retries or discards it.
     Failed {
@@ -21,7 +21,6 @@ pub enum Delivery {
 /// An unacknowledged message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxEntry {
-    /// The same for every retry.
     pub id: MessageId,
     pub room: RoomId,
     pub text: MessageText,
@@ -30,7 +29,7 @@ pub struct OutboxEntry {
     pub delivery: Delivery,
 }
 
-/// Unacknowledged messages, oldest first.
+/// Unacknowledged messages, oldest first. A change of an unknown id returns false.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Outbox {
@@ -51,17 +50,17 @@ impl Outbox {
         }
     }
 
-    /// Removes a committed message; false if there was none.
+    /// Removes a committed message.
     pub fn acknowledge(&mut self, id: MessageId) -> bool {
         self.remove(id)
     }
 
-    /// Marks a message as delayed; false if there was none.
+    /// Marks a message as delayed.
     pub fn mark_delayed(&mut self, id: MessageId) -> bool {
         self.set(id, Delivery::Delayed)
     }
 
-    /// Marks a message as refused; false if there was none.
+    /// Marks a message as refused.
     pub fn mark_failed(&mut self, id: MessageId, reason: &str) -> bool {
         self.set(
             id,
@@ -71,12 +70,12 @@ impl Outbox {
         )
     }
 
-    /// Marks a message as pending; false if there was none.
+    /// Marks a message as pending.
     pub fn retry(&mut self, id: MessageId) -> bool {
         self.set(id, Delivery::Pending)
     }
 
-    /// Removes a refused message; false if there was none.
+    /// Removes a refused message.
     pub fn discard(&mut self, id: MessageId) -> bool {
         self.remove(id)
     }
@@ -87,7 +86,7 @@ impl Outbox {
         self.entries.iter().find(|entry| entry.id == id)
     }
 
-    /// Entries that a new connection sends, oldest first.
+    /// Entries that a new connection sends.
     pub fn to_send(&self) -> impl Iterator<Item = &OutboxEntry> {
         self.entries.iter().filter(|entry| match entry.delivery {
             Delivery::Pending | Delivery::Delayed => true,
@@ -95,7 +94,7 @@ impl Outbox {
         })
     }
 
-    /// Entries of a room, oldest first.
+    /// Entries of a room.
     pub fn in_room(&self, room: RoomId) -> impl Iterator<Item = &OutboxEntry> {
         self.entries.iter().filter(move |entry| entry.room == room)
     }

@@ -2,16 +2,16 @@
 
 use super::Millis;
 
-/// Milliseconds by which the wall clock must get ahead of the monotonic clock to show a sleep; less is a correction.
+/// Gain of the wall clock on the monotonic clock, in milliseconds, that shows a sleep; less is a correction.
 const MIN_SLEEP: Millis = 6_000;
 
 /// Adds the device's sleep to a monotonic clock, which most browsers stop meanwhile.
 ///
-/// A connection is dead after a sleep, and waiting for its timeout would show old news. Setting the wall clock forward by six
-/// seconds or more looks like a sleep, and costs a reconnect; setting it back changes nothing.
+/// A connection is dead after a sleep, and waiting for its timeout would show old news. Setting the wall clock forward by six seconds or
+/// more costs a reconnect; setting it back changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PageClock {
-    /// Wall time less monotonic time, at the last reading.
+    /// Wall less monotonic time, when last read.
     offset: Option<Millis>,
     slept: Millis,
 }
@@ -26,7 +26,7 @@ impl PageClock {
         }
     }
 
-    /// Milliseconds since an arbitrary time, never less than before. Both readings are in milliseconds.
+    /// Milliseconds since an arbitrary time, never less than before.
     pub fn read(&mut self, monotonic: Millis, wall: Millis) -> Millis {
         let offset = wall - monotonic;
         let ahead = offset - self.offset.replace(offset).unwrap_or(offset);

@@ -1,7 +1,6 @@
-//! When a live connection connects, counts as dead and connects again, without a clock or randomness.
+//! When a live connection connects, counts as dead and reconnects.
 //!
-//! Times are readings of a [`PageClock`](super::page_clock::PageClock), which is never set. A [`ReconnectPolicy`] holds
-//! what differs between WebSocket and news stream.
+//! Times are readings of a [`PageClock`](super::page_clock::PageClock).
 
 use super::{Millis, backoff};
 
@@ -11,29 +10,27 @@ pub const TIMER_INTERVAL: Millis = 500;
 pub const REPLY_TIMEOUT: Millis = 10_000;
 /// Milliseconds below which [`ConnectionEvent::NetworkHint`] does not restart an attempt.
 const RECENT_ATTEMPT_AGE: Millis = 200;
-/// Timer delay, in milliseconds, of a busy page: received data may be waiting; deadlines are extended.
+/// Milliseconds by which a busy page's timer is late: data may be waiting, so deadlines are extended.
 const LATE_TIMER_THRESHOLD: Millis = 1_000;
-/// Timer delay, in milliseconds, of a device that slept: deadlines are not extended.
+/// Milliseconds by which the timer is late after a sleep: deadlines are not extended.
 const SLEEP_THRESHOLD: Millis = 6_000;
 
-/// Something that concerns the connection.
+/// What concerns the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionEvent {
-    /// Connect now, in place of the current connection.
     Start,
     Stop,
-    /// The transport is open; the server's welcome is outstanding.
     Opened,
     Received,
     Welcomed,
     ReplyRequested,
-    /// Lost or refused, or to be given up.
+    /// Or refused, or to be given up.
     Lost(DisconnectCause),
-    /// The browser is online again, the page visible, or the user asks.
+    /// The browser is online, the page visible, or the user asks.
     RetryNow,
     /// The network may be back.
     NetworkHint,
-    /// Reported every [`TIMER_INTERVAL`] and at each [`ReconnectState::deadline`].
+    /// Every [`TIMER_INTERVAL`] and at each [`ReconnectState::deadline`].
     Timer,
 }
 
@@ -66,7 +63,7 @@ pub enum ConnectPhase {
 }
 
 impl ConnectPhase {
-    /// The cause that a timeout in this phase indicates.
+    /// Cause of a timeout in this phase.
     #[must_use]
     pub fn timeout_cause(self) -> DisconnectCause {
         match self {
@@ -76,7 +73,7 @@ impl ConnectPhase {
     }
 }
 
-/// A change of state, reported to the policy.
+/// A change of state, for the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transition {
     Connecting,
@@ -94,10 +91,10 @@ pub enum HeartbeatSource {
     Server,
 }
 
-/// What differs between the connections of a page.
+/// What differs between WebSocket and news stream.
 pub trait ReconnectPolicy {
     const HEARTBEAT_SOURCE: HeartbeatSource;
-    /// Age, in milliseconds, from which the loss of a welcomed connection resets the backoff.
+    /// Milliseconds after the welcome from which a loss resets the backoff.
     const STABLE_AGE: Millis;
 
     fn on_transition(&mut self, transition: Transition, now: Millis);
@@ -105,7 +102,7 @@ pub trait ReconnectPolicy {
     /// Longest accepted silence in a phase, in milliseconds.
     fn reply_timeout(&self, phase: ConnectPhase, failures: u32) -> Millis;
 
-    /// Delay before the next attempt, in milliseconds, given that of the backoff.
+    /// Milliseconds before the next attempt, given those of the backoff.
     fn retry_delay(&self, backoff: Millis, cause: DisconnectCause) -> Millis;
 }
 
@@ -115,7 +112,6 @@ pub struct ReconnectState<P> {
     pub policy: P,
     state: State,
     attempt: u32,
-    /// Since the last stable connection.
     failures: u32,
     last_timer_at: Option<Millis>,
 }
@@ -131,7 +127,6 @@ enum State {
 struct Connection {
     phase: ConnectPhase,
     phase_since: Millis,
-    /// Since when something of the server is expected.
     awaiting_since: Option<Millis>,
 }
 
@@ -148,7 +143,7 @@ impl<P: ReconnectPolicy> ReconnectState<P> {
         }
     }
 
-    /// Records an event; returns what the client must do. `random` is in `0.0..1.0`.
+    /// Records an event. `random` is in `0.0..1.0`.
     pub fn on_event(
         &mut self,
         event: ConnectionEvent,
@@ -189,12 +184,12 @@ impl<P: ReconnectPolicy> ReconnectState<P> {
         self.attempt
     }
 
-    /// Lost connections and failed attempts since the last stable connection.
+    /// Losses and failed attempts since the last stable connection.
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// The phase of the connection or attempt.
+    /// Phase of the connection or attempt.
     pub fn phase(&self) -> Option<ConnectPhase> {
         match self.state {
             State::Active(connection) => Some(connection.phase),
@@ -237,7 +232,7 @@ impl<P: ReconnectPolicy> ReconnectState<P> {
         }
     }
 
-    /// Moves the next attempt to another time; returns its new number.
+    /// Moves the next attempt; returns its new number.
     pub fn postpone(&mut self, until: Millis) -> u32 {
         if let State::BackingOff { retry_at } = &mut self.state {
             *retry_at = until;
@@ -248,7 +243,7 @@ impl<P: ReconnectPolicy> ReconnectState<P> {
 
     fn connect(&mut self, now: Millis) -> ConnectionEffect {
         self.attempt = self.attempt.wrapping_add(1);
-        // A server that accepts and stays silent is treated like one that does not answer.
+        // A server that accepts and stays silent is lost too.
         self.state = State::Active(Connection {
             phase: ConnectPhase::Connecting,
             phase_since: now,
@@ -336,7 +331,6 @@ impl<P: ReconnectPolicy> ReconnectState<P> {
         }
     }
 
-    /// While backing off, or in place of an attempt that is not recent.
     fn can_restart(&self, now: Millis) -> bool {
         match self.state {
             State::Idle => false,
@@ -399,7 +393,6 @@ mod tests {
         state
     }
 
-    /// Reports timers until an effect; returns it and its time.
     fn next_effect<P: ReconnectPolicy>(
         state: &mut ReconnectState<P>,
         mut now: Millis,

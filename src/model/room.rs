@@ -81,7 +81,6 @@ pub struct RoomSummary {
     /// In a direct room.
     #[serde(rename = "with")]
     pub other_person: Option<Person>,
-    /// Of the room's stream.
     pub epoch: Epoch,
     /// Newest sequence of the stream.
     pub head: Seq,
@@ -95,15 +94,14 @@ pub struct RoomSummary {
 /// How far a user has read a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadCursor {
-    /// Everything up to here is read.
     pub seq: Seq,
     /// Messages of others after it; [`MAX_UNREAD_COUNT`](super::limits::MAX_UNREAD_COUNT) means that many or more.
     pub unread: i64,
-    /// Newest sequence that was counted.
+    /// Newest counted sequence.
     pub head: Seq,
 }
 
-/// An event of the memberships stream: somebody became a member of a room.
+/// An event of the memberships stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum MembershipEvent {

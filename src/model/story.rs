@@ -47,7 +47,7 @@ impl FromStr for Urgency {
     }
 }
 
-/// Why a draft is not a valid story.
+/// Why a draft is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoryError {
     #[error("Headline: {0}")]
@@ -111,24 +111,22 @@ impl StoryDraft {
     }
 }
 
-/// A story as its readers see it.
+/// A published story.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Story {
     pub id: StoryId,
     /// Last segment of its address, `/news/{slug}`.
     pub slug: String,
-    /// One line.
     pub headline: String,
     /// About 200 characters of plain text.
     pub summary: String,
     /// Sanitised by the server.
     pub html: String,
-    /// One line.
     pub topic: String,
     pub urgency: Urgency,
     /// The publisher's display name.
     pub byline: String,
-    /// Commit time on the server.
+    /// Commit time.
     pub at: Millis,
     pub seq: Seq,
 }
@@ -138,7 +136,6 @@ pub struct Story {
 pub struct StoryListing {
     /// Newest first.
     pub stories: Vec<Story>,
-    /// Of the news stream.
     pub epoch: Epoch,
     /// Newest sequence when this page was read.
     pub head: Seq,

@@ -16,7 +16,6 @@ pub struct Epoch(pub String);
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cursor {
     pub epoch: Epoch,
-    /// 0 for none.
     pub seq: Seq,
 }
 
@@ -34,7 +33,7 @@ pub enum ResumeDecision {
 
 /// Decides whether a client can resume.
 ///
-/// `oldest` is the oldest sequence stored, `head + 1` if none is; at most `max_replay` events are replayed.
+/// `oldest` is the oldest stored sequence, `head + 1` if none is; at most `max_replay` events are replayed.
 #[must_use]
 pub fn decide_resume(
     epoch: &Epoch,

@@ -15,7 +15,7 @@ pub struct Timeline {
     pub has_older: bool,
 }
 
-/// Result of merging a live event.
+/// Result of merging an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MergeOutcome {
     Added,
@@ -63,7 +63,7 @@ impl Timeline {
         self.messages.first().map(|message| message.seq)
     }
 
-    /// The `before` of the next page of history, if there is one.
+    /// As `oldest`, if there is an older page.
     #[must_use]
     pub fn oldest_with_older(&self) -> Option<Seq> {
         self.oldest().filter(|_| self.has_older)

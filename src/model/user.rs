@@ -8,9 +8,9 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// A name without an account.
+    /// Without an account.
     Guest,
-    /// An account with a password.
+    /// With a password.
     Member,
     Editor,
     Admin,
@@ -36,7 +36,7 @@ impl Role {
         self >= Self::Editor
     }
 
-    /// Whether this role may create public rooms.
+    /// Whether it may create public rooms.
     #[must_use]
     pub fn can_create_rooms(self) -> bool {
         self >= Self::Editor
@@ -67,12 +67,12 @@ impl FromStr for Role {
 
 /// 1 to [`limits::MAX_NAME_CHARS`] characters, single spaces, no control or default-ignorable characters.
 ///
-/// The rules hold for new names. One from the store or the wire may be older than a rule.
+/// A name from the store or the wire may be older than a rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UserName(String);
 
-/// Why a text is not a valid single line.
+/// Why a text is no valid line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SingleLineError {
     #[error("Enter at least one character.")]
@@ -114,11 +114,10 @@ pub fn parse_single_line(text: &str, max_chars: usize) -> Result<String, SingleL
 /// Common in headlines copied from a page.
 const SOFT_HYPHEN: char = '\u{AD}';
 
-/// Whether a character is invisible or reorders the text around it, so that a name could imitate another (Unicode
-/// Technical Report 36, section 2).
+/// Whether a character is invisible or reorders text, so that a name could imitate another (Unicode Technical Report 36, section 2).
 ///
-/// `Default_Ignorable_Code_Point`, which includes `Bidi_Control` (Unicode Standard Annex 44), except what scripts
-/// and emoji need: joiners, variation selectors and tags.
+/// `Default_Ignorable_Code_Point`, which includes `Bidi_Control` (Unicode Standard Annex 44), except what scripts and emoji need: joiners,
+/// variation selectors and tags.
 #[must_use]
 pub fn is_default_ignorable(c: char) -> bool {
     matches!(
@@ -152,7 +151,7 @@ impl UserName {
         parse_single_line(text, limits::MAX_NAME_CHARS).map(Self)
     }
 
-    /// A name that was valid when it was picked.
+    /// A name that was valid when picked.
     #[must_use]
     pub fn from_stored(name: String) -> Self {
         Self(name)

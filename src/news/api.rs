@@ -30,7 +30,7 @@ pub async fn find_news_status() -> Result<NewsStatus, Failure> {
     Ok(use_news_service()?.find_news_status().await?)
 }
 
-/// One page of stories, of one topic or all: the newest, or those before a sequence.
+/// The newest stories, or those before a sequence, of one topic or all.
 ///
 /// # Errors
 ///
@@ -63,7 +63,7 @@ pub async fn find_story(slug: String) -> Result<Story, Failure> {
     Ok(use_news_service()?.find_story(&slug).await?)
 }
 
-/// The initial state of the editor's form.
+/// The editor's initial state.
 ///
 /// # Errors
 ///

@@ -8,7 +8,7 @@ use crate::{
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
-/// Rendered empty from the start, so that screen readers announce what is inserted.
+/// Rendered from the start: screen readers announce what is inserted.
 #[component]
 pub fn BreakingBanner() -> impl IntoView {
     let live = use_news();
@@ -42,7 +42,6 @@ fn Banner(breaking: BreakingStory) -> impl IntoView {
     view! {
         <div class="banner">
             <span class="banner-label">"Breaking"</span>
-            // The link also dismisses the banner.
             <a href=format!("/news/{}", breaking.slug) on:click=move |_| live.dismiss(story)>
                 {breaking.headline}
             </a>

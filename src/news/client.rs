@@ -1,8 +1,7 @@
 //! The live stream in the browser: one `EventSource` per page.
 //!
-//! Written on web-sys: the browser reconnects after a fixed delay without jitter, leptos-use's hook loses the
-//! cursor, and neither detects a dead connection. A failed connection is replaced from the cursor after a
-//! backoff.
+//! A failed connection is replaced from the cursor: the browser reconnects without jitter, leptos-use's hook loses the cursor, and neither
+//! detects a dead connection.
 
 mod banner_state;
 mod connection;
@@ -35,10 +34,9 @@ use leptos::{prelude::*, task::spawn_local};
 use wasm_bindgen::{JsCast, prelude::Closure};
 use web_sys::{Event, EventSource, MessageEvent};
 
-/// Session storage key of the dismissed breaking story.
 const DISMISSED_STORAGE_KEY: &str = "rialto.news.dismissed";
 
-/// The live news of a page, provided once by the app.
+/// The live news of a page.
 #[derive(Clone, Copy)]
 pub struct NewsStream {
     status: Resource<Result<NewsStatus, Failure>>,
@@ -46,7 +44,6 @@ pub struct NewsStream {
     recent: RwSignal<Option<RecentStories>>,
     breaking: RwSignal<BannerState>,
     dismissed: RwSignal<Option<StoryId>>,
-    /// After each, displayed lists must be fetched again.
     resyncs: RwSignal<u32>,
     interrupted_since: RwSignal<Option<Millis>>,
     is_started: RwSignal<bool>,
@@ -65,7 +62,7 @@ impl std::fmt::Debug for NewsStream {
 ///
 /// # Panics
 ///
-/// Outside the app, which provides it.
+/// Outside the app.
 #[must_use]
 pub fn use_news() -> NewsStream {
     expect_context()
@@ -124,7 +121,7 @@ impl NewsStream {
         });
     }
 
-    /// After a failure the stream has no cursor and starts at the server's head.
+    /// Without a status, the stream starts at the server's head.
     fn apply_status(self, status: Result<NewsStatus, Failure>) {
         if let Ok(status) = status {
             self.resume_from(&status.cursor);
@@ -138,7 +135,7 @@ impl NewsStream {
         self.status
     }
 
-    /// Calls `look` with each streamed story, oldest first. Tracks new stories.
+    /// Calls `visit` with each streamed story, oldest first. Tracks new stories.
     pub fn for_each_recent(&self, mut visit: impl FnMut(&Story)) {
         self.recent.with(|recent| {
             recent
@@ -166,12 +163,12 @@ impl NewsStream {
         self.is_started.into()
     }
 
-    /// Blocks reloads for a new build while a story is being written.
+    /// Blocks reloads for a new build while a story is written.
     pub fn set_writing(&self, writing: bool) {
         self.is_writing.try_set(writing);
     }
 
-    /// `rendered` is the server's story, used until an update is received.
+    /// The breaking story: `rendered` until an update is received.
     #[must_use]
     pub fn breaking(&self, rendered: Option<&BreakingStory>) -> Option<BreakingStory> {
         let breaking = match self.breaking.get() {
@@ -191,7 +188,6 @@ impl NewsStream {
     pub fn resume_from(self, from: &Cursor) {
         let mut moved = false;
         if self.is_of_other_epoch(from) {
-            // The banner may be of another epoch too.
             self.connection
                 .with(|connection| connection.needs_status = true);
         }
@@ -336,7 +332,7 @@ impl NewsStream {
         }
     }
 
-    /// The page's clock counts durations, `now` is shown: the start of an interruption is converted once.
+    /// The page's clock counts durations, `now` is shown: a start is converted once.
     fn update_interruption(self, now: Millis) {
         let age = self
             .with_reconnect(|reconnect| reconnect.policy.interruption_age(page_now()))
@@ -350,7 +346,7 @@ impl NewsStream {
         }
     }
 
-    /// After a resync: resumes from the current status and makes lists fetch again.
+    /// Resumes from the current status and makes lists fetch again.
     async fn fetch_status(self, attempt: Option<u32>) {
         let status = find_news_status().await;
         if attempt.is_none() || self.with_reconnect(|reconnect| reconnect.attempt()) != attempt {
@@ -413,7 +409,6 @@ impl ReconnectingClient for NewsStream {
         }
     }
 
-    /// Also updates the interruption and the banner.
     fn on_timer(self) {
         self.dispatch(ConnectionEvent::Timer);
         let now = browser::now();

@@ -1,7 +1,6 @@
 //! `/news/new`: the form in which editors publish.
 //!
-//! Without WASM the page renders a rejected form with its input (see `server::editor_form`); with WASM
-//! session storage has the draft.
+//! Without WASM the page renders a rejected form with its input (see `server::editor_form`); with it, session storage has the draft.
 
 mod draft;
 
@@ -130,7 +129,7 @@ fn StoryForm(editor: EditorState) -> impl IntoView {
             navigate(&format!("/news/{slug}"), NavigateOptions::default());
         }
     });
-    // Not an `ActionForm`: without WASM this page keeps the input of a rejected story.
+    // Not an `ActionForm`, whose plain form would lose the input of a rejected story.
     let submit = move |event: SubmitEvent| {
         if let Some(story) = fields.read_input(request) {
             event.prevent_default();
@@ -164,7 +163,7 @@ fn StoryForm(editor: EditorState) -> impl IntoView {
     }
 }
 
-/// The sign-in link opens a new tab, so that this one keeps the input.
+/// The sign-in link opens a new tab: this one keeps the input.
 #[component]
 fn PublishFailure(failure: Failure) -> impl IntoView {
     let is_signed_out = failure == Failure::NotSignedIn;
@@ -259,8 +258,7 @@ fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
     }
 }
 
-/// HTML parsers drop a leading line break of a `textarea`, so one is prepended. A child node would render an
-/// empty text as a space.
+/// HTML parsers drop a leading line break of a `textarea`. A child node would render an empty text as a space.
 fn textarea_content(text: &str) -> String {
     let escaped = text
         .replace("\r\n", "\n")

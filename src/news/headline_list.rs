@@ -1,4 +1,4 @@
-//! The list of stories, and a pill that counts the pending ones.
+//! The list of stories, and how many are pending.
 
 use super::{
     api::list_stories,
@@ -73,7 +73,6 @@ pub(super) fn HeadlineList(
     }
 }
 
-/// Refetches the list after a resync.
 fn subscribe_to_stream(list: RwSignal<Headlines>, topic: Option<String>) {
     let live = use_news();
     Effect::new(move || live.resume_from(&list.with_untracked(Headlines::cursor)));
@@ -88,7 +87,7 @@ fn subscribe_to_stream(list: RwSignal<Headlines>, topic: Option<String>) {
             return resyncs;
         }
         let topic = topic.clone();
-        // Cancelled with the list, and by the next resync.
+        // Cancelled by the next resync.
         spawn_local_scoped_with_cancellation(async move {
             let Ok(page) = list_stories(topic, None).await else {
                 return live.retry_resync();
@@ -107,7 +106,7 @@ fn reveal_if_empty(list: RwSignal<Headlines>) {
     }
 }
 
-/// Both live regions are rendered from the start, so that screen readers announce what is inserted.
+/// Both live regions are rendered from the start: screen readers announce what is inserted.
 #[component]
 fn StoryListStatus(list: RwSignal<Headlines>, newest: String, is_newest: bool) -> impl IntoView {
     let waiting = Memo::new(move |_| list.with(Headlines::pending_count));

@@ -41,8 +41,7 @@ pub fn NewsPageView() -> impl IntoView {
         move || asked.get(),
         |asked| list_stories(asked.topic, asked.before),
     );
-    // An `ArcMemo`, resolved now: the title may be read during another request, whose arena lacks an
-    // arena-allocated memo.
+    // An `ArcMemo`, resolved now: another request, whose arena lacks an arena-allocated memo, may read the title.
     let title = ArcMemo::new(move |_| topic.get().unwrap_or_else(|| "News".to_owned()));
     title.with_untracked(|_| ());
     view! {
@@ -79,7 +78,6 @@ pub fn NewsPageView() -> impl IntoView {
     }
 }
 
-/// Hidden unless there are at least two.
 #[component]
 fn Topics(topics: Vec<String>, topic: Memo<Option<String>>) -> impl IntoView {
     let is_worth_it = topics.len() > 1;

@@ -7,17 +7,16 @@ use crate::model::{
     },
 };
 
-/// In milliseconds.
 const INTERRUPTION_NOTICE_DELAY: Millis = 3_000;
 
 /// What is specific to the news stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamPolicy {
-    /// In milliseconds; the usual one until a connection's first heartbeat states the interval.
+    /// The usual one until a connection's first heartbeat.
     silence_timeout: Millis,
-    /// Or of the connection attempt, if no event followed.
+    /// Or of the attempt, if no event followed.
     last_event_at: Millis,
-    /// When the connection was first attempted, or last known to work.
+    /// When first attempted, or last known to work.
     lost_at: Option<Millis>,
 }
 
@@ -36,7 +35,7 @@ impl StreamPolicy {
             Millis::try_from(seconds.saturating_mul(2_500)).unwrap_or(Millis::MAX);
     }
 
-    /// Milliseconds since the start of an interruption that is long enough to be shown.
+    /// Time since the start of an interruption long enough to be shown.
     pub(super) fn interruption_age(&self, now: Millis) -> Option<Millis> {
         let age = now - self.lost_at?;
         Some(age).filter(|age| *age >= INTERRUPTION_NOTICE_DELAY)
@@ -102,7 +101,6 @@ mod tests {
         report(state, ConnectionEvent::Welcomed, now);
     }
 
-    /// Hello at 0, heartbeats every 15 seconds.
     fn connected_state() -> StreamState {
         let mut state = new_state();
         connect(&mut state, 0);

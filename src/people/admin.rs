@@ -48,7 +48,7 @@ fn AdminContent(
     let has_failed = Memo::new(move |_| overview.map(Result::is_err).unwrap_or(false));
     move || {
         has_failed.track();
-        // Untracked: the tables stay when the overview is fetched again. Their rows hold choices that are not submitted.
+        // Untracked, so that the tables keep choices that are not submitted.
         let found = ScopedFuture::new_untracked(overview.into_future());
         Suspend::new(async move {
             match found.await {
@@ -101,12 +101,12 @@ fn AdminTables(
                 Either::Right(view! { <ul class="rows">{rows}</ul> })
             }}
         </section>
-        // Last: the page is streamed in order, and this part may take seconds.
+        // Last: streamed in order, this part may take seconds.
         <Examination />
     }
 }
 
-/// Its button loads the page with the results, so it works without JavaScript.
+/// The button loads a page with the results, to work without JavaScript.
 #[component]
 fn Examination() -> impl IntoView {
     let query = use_query_map();
@@ -147,7 +147,7 @@ fn Examination() -> impl IntoView {
     }
 }
 
-/// Never replaced while the person is listed: its select may hold a choice, its button the focus.
+/// Never replaced: its select may hold a choice, its button the focus.
 #[component]
 fn PersonRole(
     /// As first listed.
@@ -162,7 +162,7 @@ fn PersonRole(
     });
     let name = move || person.with(|person| person.name.to_string());
     let submit = Signal::derive(move || format!("Change the role of {}", name()));
-    // All rows share the action, whose input is set while it is pending.
+    // All rows share the action.
     let pending = Signal::derive(move || {
         let input = set_role.input();
         input.with(|input| input.as_ref().is_some_and(|input| input.user == id))

@@ -18,7 +18,7 @@ use crate::{
 use leptos::prelude::*;
 use server_fn::codec::GetUrl;
 
-/// Creates a guest and a session. `request` is a secret that makes submitting twice harmless.
+/// Creates a guest and a session. The secret `request` makes submitting twice harmless.
 ///
 /// # Errors
 ///
@@ -49,7 +49,7 @@ pub async fn sign_in(name: String, password: String, next: String) -> Result<(),
     people::start_session(&app, person.id, &next).await
 }
 
-/// Creates the administrator's account with the secret of the one-time link.
+/// Creates the administrator's account from a one-time link.
 ///
 /// # Errors
 ///
@@ -87,7 +87,7 @@ pub async fn change_name(name: String) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sets the current user's password; a guest becomes a member. `current` is required if there is one already.
+/// Sets the user's password; a guest becomes a member. `current` is required if there is one.
 ///
 /// # Errors
 ///
@@ -105,7 +105,7 @@ pub async fn set_password(
     Ok(())
 }
 
-/// Sets the theme of this browser: `light`, `dark` or `system`.
+/// Sets this browser's theme: `light`, `dark` or `system`.
 ///
 /// # Errors
 ///
@@ -129,8 +129,7 @@ pub async fn find_admin_overview() -> Result<AdminOverview, Failure> {
     Ok(people::find_admin_overview(&app).await?)
 }
 
-/// Checks whether calls can connect; may take seconds. A `POST`, because it sends packets to the relay and a
-/// time server.
+/// Checks whether calls can connect; may take seconds. A `POST`, because it sends packets.
 ///
 /// # Errors
 ///

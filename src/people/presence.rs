@@ -18,12 +18,10 @@ struct PresenceState {
     /// Sorted by name.
     #[store(key: UserId = |entry| entry.person.id)]
     entries: Vec<PersonPresence>,
-    /// As last received.
     crowd: u32,
 }
 
-/// The people online or away, by name; incomplete above [`limits::MAX_LISTED_PEOPLE`]. A change notifies only
-/// that person's readers.
+/// The people online or away, by name; incomplete above [`limits::MAX_LISTED_PEOPLE`]. A change notifies that person's readers.
 #[derive(Debug, Clone, Copy)]
 pub struct PresenceList(Store<PresenceState>);
 
@@ -31,7 +29,7 @@ pub struct PresenceList(Store<PresenceState>);
 ///
 /// # Panics
 ///
-/// Outside the app, which provides it.
+/// Outside the app.
 #[must_use]
 pub fn use_presence() -> PresenceList {
     expect_context()
@@ -40,12 +38,12 @@ pub fn use_presence() -> PresenceList {
 impl PresenceList {
     fn new() -> Self {
         let store = Store::new(PresenceState::default());
-        // The keys must exist before the first write by key, which would otherwise lock the store twice.
+        // Without keys, the first write by key would lock the store twice.
         store.entries().update_keys();
         Self(store)
     }
 
-    /// Provides an empty list to the app.
+    /// Provides an empty list.
     pub fn provide() -> Self {
         let people = Self::new();
         provide_context(people);
@@ -77,7 +75,6 @@ impl PresenceList {
         });
     }
 
-    /// In place if the list keeps its members and order.
     fn apply(self, change: &PersonPresence) {
         let entries = self.0.entries();
         let known = entries.at_key(change.person.id);
@@ -92,7 +89,7 @@ impl PresenceList {
         }
     }
 
-    /// A list already received over the socket is newer and stays.
+    /// A list already received over the socket stays.
     pub fn take_fetched(self, fetched: &[PersonPresence]) {
         let is_empty = self.0.entries().read_untracked().is_empty();
         if is_empty && !fetched.is_empty() {
@@ -100,7 +97,7 @@ impl PresenceList {
         }
     }
 
-    /// The listed people except `me`, sorted by name.
+    /// The listed people except `me`, by name.
     #[must_use]
     pub fn others(self, me: UserId) -> Memo<Vec<UserId>> {
         Memo::new(move |_| {
@@ -110,7 +107,7 @@ impl PresenceList {
         })
     }
 
-    /// A listed person; `None` if not listed.
+    /// A person; `None` if not listed.
     #[must_use]
     pub fn person(self, user: UserId) -> Memo<Option<Person>> {
         let entry = self.0.entries().at_key(user);
@@ -127,7 +124,7 @@ impl PresenceList {
         })
     }
 
-    /// People online, plus all unlisted ones, online or away.
+    /// People online, plus all unlisted ones.
     #[must_use]
     pub fn online_count(self) -> Memo<usize> {
         let is_online = |entry: &&PersonPresence| entry.presence == Presence::Online;
@@ -150,7 +147,6 @@ impl PresenceList {
     }
 }
 
-/// Keeps the order.
 fn apply_change(list: &mut Vec<PersonPresence>, change: &PersonPresence) {
     list.retain(|present| present.person.id != change.person.id);
     if change.presence != Presence::Offline {
@@ -169,7 +165,7 @@ pub fn UnlistedCount() -> impl IntoView {
     }
 }
 
-/// The actions of call buttons, provided by the app.
+/// The actions of call buttons.
 #[derive(Debug, Clone, Copy)]
 pub struct CallActions {
     pub start_call: Callback<(Person, Media)>,
@@ -186,7 +182,7 @@ pub struct CallActions {
 ///
 /// # Panics
 ///
-/// Outside the app, which provides them.
+/// Outside the app.
 #[must_use]
 pub fn use_call_actions() -> CallActions {
     expect_context()

@@ -1,4 +1,4 @@
-//! `rialto user role`: changes a role in the store, and has the running servers reconnect the user's pages.
+//! `rialto user role`: changes a role, and has the servers reconnect the user's pages.
 
 use crate::{
     model::{
@@ -29,7 +29,7 @@ struct ReconnectRequest {
     user: UserId,
 }
 
-/// Route of the running server, for the command line of its machine.
+/// Route for the command line of the server's machine.
 pub fn router() -> Router<Arc<AppState>> {
     Router::new().route(RECONNECT_PATH, post(reconnect_user))
 }
@@ -48,11 +48,10 @@ async fn reconnect_user(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Changes a role. The user's pages reconnect: at once if a server runs on this data folder, on other nodes within ten
-/// seconds.
+/// Changes a role. The user's pages reconnect: at once on a server of this data folder, elsewhere within ten seconds.
 ///
 /// # Errors
-/// A message for the user, when the role was not changed or the running server did not respond.
+/// A message, when the role was not changed or the running server did not respond.
 pub async fn change_role(
     store: &Store,
     data: &Path,
@@ -78,9 +77,8 @@ pub async fn change_role(
     })
 }
 
-/// Without a running server there are no pages.
 async fn request_reconnect(control: &ControlFile, user: UserId) -> Result<(), String> {
-    // The server is on this machine: no proxy from the environment.
+    // On this machine: no proxy from the environment.
     let client = reqwest::Client::builder()
         .no_proxy()
         .timeout(REQUEST_TIMEOUT)

@@ -26,7 +26,7 @@ use std::{
 };
 
 const ADMIN_CLAIM_PURPOSE: &str = "claim-admin";
-/// The cookie with the chosen theme.
+/// The theme cookie.
 pub const THEME_COOKIE: &str = "rialto_theme";
 /// The length of a UUID.
 const MIN_FORM_SECRET_CHARS: usize = 36;
@@ -55,9 +55,8 @@ pub fn check_sign_in_rate(app: &AppState) -> Result<(), Failure> {
 
 /// Creates a guest in every public room, and returns the session's `Set-Cookie` value.
 ///
-/// A browser that submits the form twice discards the first cookie, and guests have no password to use the
-/// name again. The session token is therefore derived from the form's secret `request`; it is random if that
-/// is shorter than a UUID.
+/// The session token is derived from the form's secret `request`, because a browser that submits twice discards the first cookie. It is
+/// random if `request` is too short.
 ///
 /// # Errors
 ///
@@ -76,7 +75,7 @@ pub async fn create_guest(app: &AppState, name: &str, request: &str) -> Result<H
     match made {
         Ok(()) => tx.commit().await?,
         Err(error) => {
-            // For a second submission, the first one has created the session.
+            // The first of two submissions has created the session.
             match error {
                 Error::User(_) => tx.rollback().await?,
                 _ => drop(tx),
@@ -95,7 +94,7 @@ pub async fn create_guest(app: &AppState, name: &str, request: &str) -> Result<H
     Ok(session::session_cookie(app, token))
 }
 
-/// Creates the administrator's account with the secret of the one-time link.
+/// Creates the administrator's account from a one-time link.
 ///
 /// # Errors
 ///
@@ -126,7 +125,7 @@ pub async fn create_admin(
         .claim_admin(&mut tx, ADMIN_CLAIM_PURPOSE, &claim, admin.id)
         .await?;
     tx.commit().await?;
-    // Of concurrent claims one succeeds; the others only create a member account.
+    // Of concurrent claims, only one succeeds; the others create members.
     if !is_admin {
         return Err(used().into());
     }
@@ -167,7 +166,7 @@ async fn create_user(
 ///
 /// [`Failure::Invalid`]; it does not reveal which is wrong.
 pub async fn check_password(app: &AppState, name: &str, password: String) -> Result<Person> {
-    // The name of an account may be older than a rule for names.
+    // An account may be older than a rule for names.
     let name = UserName::new(name).unwrap_or_else(|_| UserName::from_stored(name.to_owned()));
     let account = app.store.find_account(&name).await?;
     let hash = account
@@ -212,7 +211,7 @@ pub async fn end_session(app: &AppState) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `/` unless `next` is a path on this site, to prevent open redirects. Percent-encoded as a header needs it (RFC 9110).
+/// `/` unless `next` is a path on this site, against open redirects; percent-encoded for a header (RFC 9110).
 fn local_path(next: &str) -> String {
     let local = next.starts_with('/')
         && !next.starts_with("//")
@@ -239,7 +238,7 @@ pub async fn change_name(app: &AppState, user: UserId, name: &str) -> Result<()>
     }
 }
 
-/// Sets a password and ends the user's other sessions and connections.
+/// Sets a password and ends the user's other sessions.
 ///
 /// # Errors
 ///
@@ -285,7 +284,7 @@ fn check_strength(password: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Stores the theme in a cookie for 365 days.
+/// Stores the theme in a cookie.
 ///
 /// # Errors
 ///
@@ -344,7 +343,7 @@ pub async fn find_admin_overview(app: &AppState) -> Result<AdminOverview> {
     })
 }
 
-/// Changes a user's role. Administrators keep their own, so that one remains.
+/// Changes another user's role, so that one administrator remains.
 ///
 /// # Errors
 ///
@@ -397,7 +396,7 @@ pub async fn create_token(store: &crate::server::store::Store, name: &str) -> Re
     Ok(token)
 }
 
-/// Creates the streams of news and memberships and the room General if missing, and deletes expired sessions.
+/// Creates missing streams and the room General, and deletes expired sessions.
 ///
 /// # Errors
 ///
@@ -408,7 +407,7 @@ pub async fn seed_store(app: &AppState) -> Result<()> {
         app.store.create_stream(&mut tx, stream).await?;
     }
     tx.commit().await?;
-    // Read from here on.
+    // Memberships are read from here on.
     app.event_log.position(Stream::Memberships).await?;
     let name = crate::model::room::RoomName::new("General").map_err(Error::corrupt)?;
     let id = RoomId(random::new_id());

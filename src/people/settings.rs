@@ -32,7 +32,6 @@ impl Theme {
 struct CurrentTheme(RwSignal<String>);
 
 impl CurrentTheme {
-    /// Without a reload. Browser only.
     fn apply(self, theme: String) {
         let root = web_sys::window()
             .and_then(|window| window.document())
@@ -49,7 +48,7 @@ impl CurrentTheme {
 
 #[component]
 pub fn SettingsPage(
-    /// Sections added by other modules.
+    /// Sections of other modules.
     more: ViewFnOnce,
 ) -> impl IntoView {
     view! {
@@ -82,7 +81,7 @@ fn Settings(me: CurrentUser, more: ViewFnOnce) -> impl IntoView {
                 form.reset();
             }
         }
-        // Set in another tab. The field for it appears.
+        // Set in another tab.
         Err(failure) if failure == password_exists() => viewer.update(CurrentUser::gain_password),
         Err(_) => {}
     });

@@ -1,6 +1,6 @@
 //! `/signin`: pick a name, sign in, or become the administrator.
 //!
-//! Not an `ActionForm`: a new session needs a new document (see [`crate::ui::form`]).
+//! Not an `ActionForm`: a new session needs a new document ([`crate::ui::form`]).
 
 use super::{
     api::{ClaimAdmin, PickName, SignIn},

@@ -9,12 +9,10 @@ use serde::{Deserialize, Serialize};
 pub struct CurrentUser {
     /// As others see them.
     pub person: Person,
-    /// Whether they can sign in again.
     pub has_password: bool,
 }
 
 impl CurrentUser {
-    /// A guest becomes a member.
     pub(super) fn gain_password(&mut self) {
         self.has_password = true;
         if self.person.role == Role::Guest {
@@ -23,7 +21,7 @@ impl CurrentUser {
     }
 }
 
-/// The current user, if any. Signing in and out load a new document.
+/// The current user, if any; signing in and out load a new document.
 #[derive(Debug, Clone, Copy)]
 pub struct Viewer(RwSignal<Option<CurrentUser>>);
 
@@ -31,14 +29,14 @@ pub struct Viewer(RwSignal<Option<CurrentUser>>);
 ///
 /// # Panics
 ///
-/// Outside the app, which provides it.
+/// Outside the app.
 #[must_use]
 pub fn use_viewer() -> Viewer {
     expect_context()
 }
 
 impl Viewer {
-    /// Provides the viewer to the app.
+    /// Provides the context.
     pub fn provide() -> Self {
         let known = || use_context::<Option<CurrentUser>>().flatten();
         let viewer = Self(RwSignal::new(SharedValue::new(known).into_inner()));
@@ -67,7 +65,7 @@ impl Viewer {
         });
     }
 
-    /// The user as others see them; `None` without a session.
+    /// The person, if there is a session.
     #[must_use]
     pub fn person(&self) -> Option<Person> {
         self.current_user().map(|me| me.person)

@@ -2,27 +2,27 @@
 
 use std::time::Duration;
 
-/// How long the server waits until a client has read a close frame and answered it (RFC 6455 section 7.1.1).
+/// How long the server waits for the answer to a close frame (RFC 6455 section 7.1.1).
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A close code that the server sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseCode {
-    /// 1001: the server is shutting down, or the user changed. Reconnect with backoff.
+    /// The server is shutting down, or the user changed.
     GoingAway,
-    /// 1009: a message exceeded the size limit. Do not send it again.
+    /// A message exceeded the size limit. Do not send it again.
     TooBig,
-    /// 4000: the same client connected again. Do not reconnect, unless the client's id is certainly unique.
+    /// The same client connected again. Do not reconnect, unless its id is certainly unique.
     Replaced,
-    /// 4001: the session ended. Sign in instead of reconnecting.
+    /// The session ended. Sign in instead of reconnecting.
     SignedOut,
-    /// 4002: the first frame was no `hello`, or had another user's client id: a bug in the client.
+    /// The first frame was no `hello`, or had another user's client id: a bug in the client.
     NoHello,
-    /// 4003: the server refused too many frames. Reconnect with backoff.
+    /// The server refused too many frames.
     TooManyErrors,
-    /// 4008: the client read too slowly. Reconnect and resume.
+    /// The client read too slowly.
     TooSlow,
-    /// 4009: nothing arrived for too long, or no `hello` in time. Reconnect and resume.
+    /// Nothing arrived for too long, or no `hello` in time.
     HeartbeatTimeout,
 }
 
@@ -39,7 +39,7 @@ impl CloseCode {
         Self::HeartbeatTimeout,
     ];
 
-    /// The status code on the wire.
+    /// The status code.
     #[must_use]
     pub fn code(self) -> u16 {
         match self {
@@ -69,7 +69,7 @@ impl CloseCode {
         }
     }
 
-    /// Whether a client should reconnect by itself; true for unknown codes.
+    /// Whether a client should reconnect; true for unknown codes.
     #[must_use]
     pub fn should_reconnect(code: u16) -> bool {
         let ours = Self::ALL.into_iter().find(|known| known.code() == code);

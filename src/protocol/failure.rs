@@ -19,10 +19,7 @@ pub enum Failure {
     },
     /// Or the user has no access: indistinguishable on purpose.
     #[error("{what} does not exist, or you do not have access to it.")]
-    NotFound {
-        /// "That room".
-        what: String,
-    },
+    NotFound { what: String },
     #[error("{reason}")]
     Invalid {
         /// The violated rule and what to do.
@@ -31,7 +28,6 @@ pub enum Failure {
     #[error("Too many attempts. Wait a minute, then try again.")]
     #[serde(rename = "too_fast")]
     RateLimited,
-    /// The server failed temporarily.
     #[error("The server cannot do that right now. Try again later.")]
     Unavailable,
     /// Or its answer could not be read.

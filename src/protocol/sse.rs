@@ -1,51 +1,48 @@
 //! Events of `GET /news/events` (WHATWG HTML, section "Server-sent events").
 //!
-//! An `id:` is a cursor, which `EventSource` sends back as `Last-Event-ID` when it reconnects by itself. The heartbeat
-//! is a comment, which scripts cannot see; with `?beat=true` it is also an event.
+//! An `id:` is a cursor, which `EventSource` sends back as `Last-Event-ID` when it reconnects. The heartbeat is a comment, which scripts
+//! cannot see; with `?beat=true` it is also an event.
 
 use crate::model::{Epoch, Seq};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
-/// Type of the event with [`Hello`].
+/// Event type of [`Hello`].
 pub const HELLO_EVENT: &str = "hello";
-/// Type of the event with a [`Story`](crate::model::story::Story).
+/// Event type of a [`Story`](crate::model::story::Story).
 pub const STORY_EVENT: &str = "story";
-/// Type of the event with [`Heartbeat`].
+/// Event type of [`Heartbeat`].
 pub const HEARTBEAT_EVENT: &str = "beat";
-/// Type of the event with [`Resync`].
+/// Event type of [`Resync`].
 pub const RESYNC_EVENT: &str = "resync";
 /// Longest epoch.
 pub const MAX_EPOCH_BYTES: usize = 32;
 
-/// The first event of the stream. Its id is the cursor that the stream continues from; none if it cannot.
+/// The first event. Its id is the cursor that the stream continues from; none if it cannot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// To pass as `?epoch=` on the next connection.
+    /// The next connection's `?epoch=`.
     pub epoch: Epoch,
-    /// Newest sequence, or the last one of the replay.
+    /// Newest sequence, or the last of the replay.
     pub head: Seq,
     /// Every event after the cursor follows.
     pub recovered: bool,
-    /// A page of another build reloads as soon as that loses nothing.
     pub build: String,
 }
 
 /// At once and then at its interval, with `?beat=true`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// Seconds until the next heartbeat.
     #[serde(rename = "seconds")]
     pub interval_seconds: u64,
 }
 
-/// The last event: the cursor cannot be resumed, or the client is too far behind, and fetches the state.
+/// The last event: the cursor cannot be resumed, or the client is too far behind. The client fetches the state.
 ///
-/// In the first case its id is the cursor at [`Self::head`]; in the second it has none, and the cursor stays valid.
+/// In the first case its id is the cursor at [`Self::head`]; in the second it has none: the cursor stays valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resync {
     pub epoch: Epoch,
-    /// Newest sequence of the stream.
     pub head: Seq,
 }
 
@@ -58,7 +55,7 @@ pub fn event_id(epoch: &Epoch, seq: Seq) -> String {
 /// A `Last-Event-ID` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastEventId {
-    /// None in the ids of earlier versions, which were bare sequences.
+    /// None in ids of earlier versions: bare sequences.
     pub epoch: Option<Epoch>,
     pub seq: Seq,
 }
@@ -86,7 +83,7 @@ impl FromStr for LastEventId {
     }
 }
 
-/// A sequence in decimal digits; none for a sign or a number that is too large.
+/// A sequence in decimal digits; none for a sign or a larger number.
 #[must_use]
 pub fn parse_seq(text: &str) -> Option<Seq> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());

@@ -17,14 +17,13 @@ const CHUNK_FRAME_KIND: u8 = 1;
 /// A chunk of an upload, borrowed from its frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk<'a> {
-    /// Also of the resulting message.
+    /// Also the message's.
     pub id: MessageId,
-    /// Of the data in the file, in bytes.
     pub offset: u64,
     pub data: &'a [u8],
 }
 
-/// Why a binary frame is not a valid chunk.
+/// Why a binary frame is no chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkError {
     /// Shorter than the header and one byte, or of an unknown kind.

@@ -1,7 +1,7 @@
 //! Text frames of `GET /ws`: one JSON object each, with the discriminator `"type"`.
 //!
-//! The client opens with [`ClientFrame::Hello`]. The server answers with [`ServerFrame::Welcome`],
-//! [`ServerFrame::People`] and, per cursor, [`ServerFrame::Resumed`] with the missed events.
+//! The client opens with [`ClientFrame::Hello`]. The server answers with [`ServerFrame::Welcome`], [`ServerFrame::People`] and, per cursor,
+//! [`ServerFrame::Resumed`] with the missed events.
 
 use crate::model::{
     CallId, ClientId, Cursor, Epoch, MessageId, Millis, RoomId, Seq,
@@ -14,33 +14,31 @@ use crate::model::{
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Frame from a client to the server.
+/// Frame from a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ClientFrame {
-    /// The first frame of a connection.
     Hello {
         /// Its newer connection replaces the older one.
         client: ClientId,
-        /// One for each room whose messages the client has.
+        /// Of rooms whose messages the client has.
         #[serde(default)]
         cursors: Vec<RoomCursor>,
         #[serde(default = "default_true")]
         visible: bool,
-        /// Raised with each connection: the client's connection with the lower number ends.
+        /// Higher with each connection: the one with the lower number ends.
         #[serde(default)]
         incarnation: u32,
     },
     /// Heartbeat, answered with [`ServerFrame::Pong`].
     Ping {
-        /// Any number.
         n: u32,
     },
     /// Changes presence.
     Visibility {
         visible: bool,
     },
-    /// After a room's page was fetched or a gap was found. Answered with [`ServerFrame::Resumed`].
+    /// After a room was fetched or a gap was found.
     Resume {
         #[serde(flatten)]
         cursor: RoomCursor,
@@ -52,10 +50,9 @@ pub enum ClientFrame {
         room: RoomId,
         text: MessageText,
     },
-    /// Announces a file, whose bytes follow in binary frames. Answered with [`ServerFrame::UploadReady`],
-    /// [`ServerFrame::Sent`] if committed, or [`ServerFrame::Refused`].
+    /// Announces a file, which follows in binary frames after [`ServerFrame::UploadReady`].
     Upload {
-        /// Idempotency key and id of the message. The same frame resumes the upload.
+        /// Idempotency key and message id. The same frame resumes the upload.
         id: MessageId,
         room: RoomId,
         /// The server strips folders.
@@ -71,7 +68,6 @@ pub enum ClientFrame {
         room: RoomId,
         seq: Seq,
     },
-    /// Sent at most every 3 s; others show it for 5 s.
     Typing {
         room: RoomId,
     },
@@ -95,33 +91,29 @@ pub struct RoomCursor {
     pub cursor: Cursor,
 }
 
-/// Frame from the server to a client.
+/// Frame from the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerFrame {
-    /// Answer to `hello`.
     Welcome {
-        /// Of the session.
         user: Person,
-        /// The user is a member of these.
         rooms: Vec<RoomSummary>,
-        /// Number of people online or away.
+        /// People online or away.
         #[serde(default)]
         crowd: u32,
         limits: Limits,
-        /// The server closes the connection after six intervals without a frame.
+        /// After six intervals without a frame, the server closes the connection.
         #[serde(rename = "heartbeat")]
         heartbeat_ms: u32,
-        /// A page of another build reloads as soon as that loses nothing.
+        /// A page of another build reloads once that loses nothing.
         build: String,
     },
-    /// Presence list; a large crowd is cut to the same subset for every client.
+    /// Presence list; of a large crowd, the same part for every client.
     ///
     /// A [`ServerFrame::Presence`] follows for each unlisted partner of a direct room.
     People {
         people: Vec<PersonPresence>,
     },
-    /// Answer to `ping`.
     Pong {
         /// As in the `ping`.
         n: u32,
@@ -132,7 +124,7 @@ pub enum ServerFrame {
         /// Every event after the cursor follows; if false, the client fetches the room.
         recovered: bool,
         epoch: Epoch,
-        /// Newest sequence of the stream, or the last one of the replay.
+        /// Newest sequence, or the last of the replay.
         head: Seq,
     },
     Event {
@@ -141,17 +133,17 @@ pub enum ServerFrame {
         #[serde(flatten)]
         event: RoomEvent,
     },
-    /// A message or a file was committed.
+    /// A message or file was committed.
     Sent {
         id: MessageId,
         room: RoomId,
         seq: Seq,
-        /// Commit time on the server.
+        /// Commit time.
         at: Millis,
     },
-    /// A message or a file, named in [`Refusal::id`]. Sending it again helps only after `too_fast` and `unavailable`.
+    /// Of a message or file, final except after `too_fast` and `unavailable`.
     Refused(Refusal),
-    /// Chunks of an upload may follow.
+    /// Chunks may follow.
     UploadReady {
         id: MessageId,
         /// Of the next chunk, in bytes.
@@ -159,7 +151,7 @@ pub enum ServerFrame {
     },
     UploadProgress {
         id: MessageId,
-        /// Bytes that the server has.
+        /// In bytes.
         received: u64,
     },
     /// New to the user, or its summary changed.
@@ -169,11 +161,11 @@ pub enum ServerFrame {
     /// Perhaps on another client.
     Read {
         room: RoomId,
-        /// Everything up to and including this is read.
+        /// Read up to and including this.
         seq: Seq,
-        /// Messages of others after it; 100 means that many or more.
+        /// Messages of others after it; 100 means 100 or more.
         unread: i64,
-        /// Newest sequence that was counted. None from a server of an earlier build.
+        /// Newest sequence that was counted. None from earlier builds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         head: Option<Seq>,
     },
@@ -181,7 +173,7 @@ pub enum ServerFrame {
         #[serde(flatten)]
         entry: PersonPresence,
     },
-    /// People online or away. Sent only while not all are listed.
+    /// While not all people are listed.
     Crowd {
         #[serde(rename = "people")]
         count: u32,
@@ -190,7 +182,7 @@ pub enum ServerFrame {
         room: RoomId,
         person: Person,
     },
-    /// After every change, and after `welcome`.
+    /// After `welcome` and every change.
     Call {
         call: CallView,
     },
@@ -202,32 +194,30 @@ pub enum ServerFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<Seat>,
     },
-    /// After every change, and after `welcome`.
+    /// After `welcome` and every change.
     GroupCall {
         group: GroupCallView,
     },
-    /// Any other frame was refused. The connection stays open.
+    /// Of any other frame. The connection stays open.
     Error(Refusal),
 }
 
-/// Why a frame was refused, and what it was about: what the server could read of it.
+/// Why a frame was refused, and what the server could read of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// For programs.
     pub code: ErrorCode,
     /// Reason and remedy, for the user.
     pub reason: String,
-    /// Message or upload; always present in [`ServerFrame::Refused`].
+    /// Message or upload; always in [`ServerFrame::Refused`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<MessageId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<RoomId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<CallId>,
-    /// As in the refused frame.
     #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<FrameReference>,
-    /// Milliseconds after which the same frame may be accepted; only with `too_fast` and `unavailable`.
+    /// Milliseconds until a retry may succeed; only with `too_fast` and `unavailable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u32>,
 }
@@ -247,7 +237,7 @@ impl Refusal {
         }
     }
 
-    /// Adds how long to wait, rounded up to milliseconds.
+    /// Sets the wait before a retry, rounded up to milliseconds.
     #[must_use]
     pub fn with_retry_after(self, wait: Duration) -> Self {
         let millis = wait.as_micros().div_ceil(1_000);
@@ -258,7 +248,7 @@ impl Refusal {
     }
 }
 
-/// A client's own name for a frame: its `ref`, which a refusal repeats.
+/// The client's name for a frame (`ref`), which a refusal repeats.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum FrameReference {
@@ -267,7 +257,7 @@ pub enum FrameReference {
     Text(String),
 }
 
-/// Longest `ref` of text, in bytes of UTF-8; a longer one is ignored.
+/// Longest `ref` of text, in UTF-8 bytes; a longer one is ignored.
 pub const MAX_REFERENCE_BYTES: usize = 64;
 
 impl ServerFrame {
@@ -298,7 +288,7 @@ pub struct PersonPresence {
 pub enum ErrorCode {
     /// Not JSON, an unknown type, or an invalid field.
     Malformed,
-    /// A frame that only the server may send.
+    /// Only the server may send it.
     ServerOnly,
     TooLarge,
     #[serde(rename = "already_greeted")]
@@ -307,19 +297,19 @@ pub enum ErrorCode {
     NoSuchRoom,
     /// Or is the caller.
     NoSuchUser,
-    /// Or the client does not take part in it.
+    /// Or the client is not in it.
     NoSuchCall,
-    /// In this state of the call; or the group call is full.
+    /// Of the call; or the group call is full.
     WrongState,
     #[serde(rename = "in_a_call")]
     AlreadyInCall,
-    /// A guest sent a frame that guests may not send.
+    /// Guests may not send it.
     NotAllowed,
-    /// Too large, empty, not announced, id taken; see the reason.
+    /// See the reason.
     Invalid,
     #[serde(rename = "too_fast")]
     RateLimited,
-    /// A later retry may succeed.
+    /// Temporary.
     Unavailable,
 }
 

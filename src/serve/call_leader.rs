@@ -1,7 +1,7 @@
-//! Election of the call leader: the node that decides about calls for all nodes.
+//! Election of the call leader, which decides about calls for all nodes.
 //!
-//! The lease elects it for a term. A leader that is cut off from the bus hands over to a node that is connected, and
-//! leads on while there is none. The next leader takes over the open calls; media flow on between browsers.
+//! The lease elects it for a term. A leader cut off from the bus hands over to a connected node, or leads on while there is none. The next
+//! leader takes over the open calls; media flow on.
 
 use super::Systems;
 use crate::{
@@ -24,12 +24,11 @@ const ELECTION_INTERVAL: Duration = Duration::from_millis(500);
 /// A fifth of the lease's expiry.
 const LEASE_RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
 const GROUP_CALL_SYNC_INTERVAL: Duration = Duration::from_secs(5);
-/// A node whose bus is away for longer is cut off.
+/// With a longer outage a node is cut off.
 const BUS_OUTAGE_GRACE: Duration = Duration::from_secs(2);
 /// For storing pending decisions before another node leads.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why a node leads no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LeadershipEnd {
     NotStarted,
@@ -39,7 +38,7 @@ enum LeadershipEnd {
     TermOver,
 }
 
-/// Leads whenever this node holds the lease; stores pending decisions before another node leads.
+/// Leads whenever this node holds the lease.
 pub(super) async fn run(systems: Arc<Systems>, stop: CancellationToken) {
     match &systems.app.bus {
         Some(bus) => lead_when_elected(&systems, bus, &stop).await,
@@ -122,7 +121,7 @@ async fn handle_requests(
     sync.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            // After a pause of the process, the lease is renewed before a request is handled.
+            // After a pause of the process, the lease is renewed before requests.
             biased;
             _ = renewal.tick() => match lease.renew(outage.connectivity()).await {
                 Renewal::Held => {}
@@ -155,7 +154,7 @@ async fn finish_decisions(systems: &Systems, term: &LeaderTerm, end: LeadershipE
     term.end();
 }
 
-/// A request that is cut off by the end of the term is not acknowledged: its sender retries and reaches the new leader.
+/// A request cut off by the end of the term is not acknowledged: its sender retries and reaches the new leader.
 async fn handle_request(systems: Arc<Systems>, bus: Bus, request: Incoming) {
     match serde_json::from_slice::<CallRequest>(&request.payload) {
         Ok(CallRequest {
@@ -168,7 +167,7 @@ async fn handle_request(systems: Arc<Systems>, bus: Bus, request: Incoming) {
             action,
         }) => {
             // The client may have connected after this node's last update.
-            // A node that led no calls when it forwarded the request may lead now.
+            // This node may have forwarded the request before it led.
             let is_there =
                 |known: &Arc<Connection>| known.remote_node().unwrap_or(bus.node()) == from;
             let connection = systems.app.connections.find_connection(client);
@@ -203,7 +202,7 @@ impl LeadershipEnd {
     }
 }
 
-/// Tells short outages of the bus from long ones.
+/// Ignores short outages of the bus.
 struct BusOutage {
     connected: watch::Receiver<bool>,
     since: Option<Instant>,

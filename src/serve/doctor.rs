@@ -37,7 +37,7 @@ pub(super) async fn get_findings(
 /// Prints a line for each finding.
 ///
 /// # Errors
-/// A message for the user, when no server runs on this data folder or a check found a problem.
+/// A message for the user, if no server runs on this data folder or a check found a problem.
 pub async fn run(config: &StoreConfig) -> std::result::Result<(), String> {
     let folder = config.data.display();
     let Some(control) = control::read(&config.data).await? else {

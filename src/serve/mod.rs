@@ -1,4 +1,4 @@
-//! `rialto serve`: builds all services and serves them. No other server module depends on all of them.
+//! `rialto serve`: builds and serves all systems. No other server module depends on all of them.
 
 mod call_leader;
 mod context;
@@ -54,7 +54,6 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 const MAX_CONCURRENT_WELCOMES: usize = 16;
 /// Per kind (WebSocket, SSE), on a node with others.
 const SHUTDOWN_BATCH_SIZE: usize = 20;
-/// 2,000 connections of each kind a second.
 const SHUTDOWN_BATCH_INTERVAL: Duration = Duration::from_millis(10);
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 const LAST_MARK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -66,15 +65,14 @@ pub(crate) struct Systems {
     pub(crate) chat: ChatService,
     pub(crate) calls: Arc<CallRegistry>,
     pub(crate) welcome_permits: Semaphore,
-    /// Notified when sessions of open connections may have changed.
+    /// Notified when sessions may have changed.
     pub(crate) session_check: Notify,
 }
 
-/// Serves until SIGINT or SIGTERM. Prints the listen address and, while there is no administrator, the one-time link
-/// that makes one.
+/// Serves until SIGINT or SIGTERM. Prints its addresses and, without an administrator, a one-time link to become one.
 ///
 /// # Errors
-/// A message for the user, when the store cannot be opened or the address cannot be bound.
+/// A message for the user, if the store cannot be opened or an address bound.
 pub async fn run(config: Config) -> Result<(), String> {
     start_logging(config.log_format);
     let started = Instant::now();
@@ -157,7 +155,7 @@ pub async fn run(config: Config) -> Result<(), String> {
     }
     stopping.connections.close();
     close_live_connections(&app).await;
-    // Cuts off clients that do not read the close frame.
+    // For clients that do not read the close frame.
     let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, stopping.connections.wait()).await;
     calls_shutdown.cancel();
     // Stores decisions about calls.
@@ -174,7 +172,6 @@ pub async fn run(config: Config) -> Result<(), String> {
     Ok(())
 }
 
-/// What runs until the server stops.
 fn spawn_background_tasks(systems: &Arc<Systems>, inbox: Option<Inbox>) -> JoinSet<()> {
     let app = &systems.app;
     let mut tasks = JoinSet::new();
@@ -192,12 +189,11 @@ fn spawn_background_tasks(systems: &Arc<Systems>, inbox: Option<Inbox>) -> JoinS
 async fn close_store(app: &AppState) {
     let mut marked = None;
     let mark = store_mark::update(&app.store, &app.config.store.data, &mut marked);
-    // The store may not answer, and a mark that is behind does no harm.
+    // The store may not answer, and an older mark does no harm.
     let _ = tokio::time::timeout(LAST_MARK_TIMEOUT, mark).await;
     app.store.close().await;
 }
 
-/// Without the file, the command line publishes directly to the store.
 async fn write_control_file(app: &AppState, address: SocketAddr) {
     if let Err(why) = control::write(&app.config.store.data, address, &app.control_token).await {
         tracing::warn!(%why, "control.json could not be written; the command line publishes directly to the store");
@@ -312,14 +308,14 @@ async fn print_site_urls(app: &AppState, address: SocketAddr) -> Result<(), Erro
 
 fn start_logging(format: LogFormat) {
     use tracing_subscriber::{EnvFilter, fmt};
-    // Every TURN client is first rejected, to get realm and nonce (RFC 8489 section 9.2), which stun_proto logs.
+    // stun_proto logs that every TURN client is first rejected, to get realm and nonce (RFC 8489 section 9.2).
     let filter = EnvFilter::try_from_env("RIALTO_LOG")
         .unwrap_or_else(|_| EnvFilter::new("rialto=info,stun_proto=off,warn"));
     let log = fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal() && wants_colours())
         .with_writer(std::io::stderr);
-    // A second start in the same process (tests) keeps the first.
+    // Tests start more than once in a process.
     let _ = match format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),

@@ -1,7 +1,7 @@
 //! Other nodes: their committed events, clients and liveness.
 //!
-//! The bus may lose messages. Heartbeats carry the number of client changes, so a node that missed one requests the
-//! full list. Lost events are read from the store, every second while the bus is disconnected, else every 10 s.
+//! The bus may lose messages. Heartbeats count client changes, so a node that missed one requests the full list. Lost events are read from
+//! the store.
 
 use super::{Systems, ws};
 use crate::{
@@ -37,22 +37,21 @@ const NODE_TIMEOUT: Duration = Duration::from_secs(4);
 const STORE_POLL_INTERVAL: Duration = Duration::from_secs(10);
 const MAX_CONCURRENT_REFRESHES: usize = 128;
 const MAX_PENDING_CHANGES: usize = 10_000;
-/// What was lost meanwhile is refreshed together.
+/// Collects what is lost meanwhile.
 const PAGE_REFRESH_DELAY: Duration = Duration::from_secs(2);
-/// While messages are being lost, pages are refreshed no more often.
+/// Pages are refreshed no more often.
 const PAGE_REFRESH_INTERVAL: Duration = Duration::from_secs(10);
 
 struct RemoteNode {
     last_message_at: Instant,
     /// Client changes applied. None before the first client list.
     change_count: Option<u64>,
-    /// None if no request is pending.
     list_requested_at: Option<Instant>,
     /// Received while a request is pending.
     pending: VecDeque<(u64, ClientChange)>,
     client_list: ClientListAssembly,
     received: ReceivedCounts,
-    /// Messages from it were lost, and it was not asked to send again what matters.
+    /// Messages from it were lost, and no resync was requested yet.
     has_lost: bool,
 }
 
@@ -75,7 +74,7 @@ struct RemoteNodes {
     bus: Bus,
     known: BTreeMap<NodeId, RemoteNode>,
     last_heartbeat_at: Instant,
-    /// Runs while messages are being lost.
+    /// Notified when messages may have been lost.
     page_refresh: Arc<Notify>,
 }
 
@@ -112,7 +111,6 @@ pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
                 nodes.on_heartbeat_tick(is_connected);
             }
             changed = connected.changed() => {
-                // The bus has closed for good.
                 if changed.is_err() {
                     return;
                 }
@@ -156,7 +154,7 @@ async fn poll_store(systems: Arc<Systems>, bus: Bus, bus_changed: Arc<Notify>) {
     }
 }
 
-/// Sends pages what lost messages may have said: read cursors and unread counts. Also checks sessions.
+/// Sends pages the read cursors and unread counts of lost messages. Also checks sessions.
 async fn refresh_pages(systems: Arc<Systems>, is_due: Arc<Notify>) {
     let app = &systems.app;
     loop {
@@ -186,7 +184,7 @@ async fn refresh_rooms(app: &AppState, user: UserId) -> Result<()> {
 }
 
 impl RemoteNodes {
-    /// Messages were lost in both directions before.
+    /// Messages were lost both ways before.
     fn on_bus_connected(&mut self) {
         for node in self.known.values_mut() {
             node.last_message_at = Instant::now();
@@ -198,7 +196,7 @@ impl RemoteNodes {
     fn on_heartbeat_tick(&mut self, connected: bool) {
         let changes = self.systems.app.connections.change_count();
         self.bus.broadcast_heartbeat(changes);
-        // A process that was stopped has not read what came meanwhile.
+        // A stopped process has not read what came meanwhile.
         let was_stopped = self.last_heartbeat_at.elapsed() > 2 * HEARTBEAT_INTERVAL;
         self.last_heartbeat_at = Instant::now();
         if !connected {
@@ -218,7 +216,7 @@ impl RemoteNodes {
         }
     }
 
-    /// What was lost is gone: the sender sends again what matters, and pages get what may have been for them.
+    /// Senders repeat what matters, and pages are refreshed.
     fn request_lost_messages(&mut self) {
         let lost = self.known.iter_mut().filter(|(_, node)| node.has_lost);
         let mut has_lost = false;
@@ -312,7 +310,7 @@ impl RemoteNodes {
         self.node(from).last_message_at = Instant::now();
     }
 
-    /// Of a node that appears, nothing was heard before.
+    /// Of a new node, nothing was heard before.
     fn node(&mut self, id: NodeId) -> &mut RemoteNode {
         let page_refresh = &self.page_refresh;
         self.known.entry(id).or_insert_with(|| {

@@ -1,7 +1,6 @@
-//! Cache of news pages for anonymous readers, rendered once for each state of the news.
+//! Cache of news pages for anonymous readers, rendered once per state of the news.
 //!
-//! Rendering takes a hundred times as long as copying. Only requests without cookies, credentials and query are
-//! answered from it, each with its own nonce.
+//! Rendering takes a hundred times as long as copying. Only requests without cookies, credentials and query use it, each with a new nonce.
 
 use crate::{
     model::{Cursor, StoryId},
@@ -65,7 +64,7 @@ impl PageCache {
     }
 
     async fn key_for(&self, path: &str) -> Option<PageKey> {
-        // If the store fails, the page itself shows the error.
+        // If the store fails, the page shows the error.
         let now = self.news.latest_snapshot().await.ok()?.news_now();
         Some(PageKey {
             path: path.to_owned(),
@@ -109,7 +108,7 @@ pub(super) async fn serve_from_cache(
 }
 
 impl CachedPage {
-    /// A response that must not be cached is the error.
+    /// The error is a response that must not be cached.
     async fn from_response(response: Response) -> Result<Self, Box<Response>> {
         let Some(nonce) = nonce_of(&response) else {
             return Err(Box::new(response));

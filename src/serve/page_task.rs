@@ -1,8 +1,8 @@
 //! Each page is rendered by one task.
 //!
-//! Leptos spawns the resources and the effects of a page. On several threads they race: its signals take locks with
-//! `try_read` and `try_write`, and a lock that another thread holds counts as a disposed signal. The task that reads it
-//! panics, and the page never comes ([decision 27](../../docs/decisions/0027-render-a-page-in-one-task.md)).
+//! Leptos spawns a page's resources and effects. On several threads they race: a signal whose lock another thread holds counts as disposed
+//! (`try_read`, `try_write`). The reading task panics, and the page never comes
+//! ([decision 27](../../docs/decisions/0027-render-a-page-in-one-task.md)).
 
 use crate::server::sync::Mutex;
 use any_spawner::{CustomExecutor, Executor, PinnedFuture, PinnedLocalFuture};
@@ -38,9 +38,9 @@ thread_local! {
     static CURRENT: RefCell<Option<Spawned>> = const { RefCell::new(None) };
 }
 
-/// Gives the tasks that Leptos spawns to their page. Does nothing on a second call.
+/// Gives the tasks that Leptos spawns to their page.
 pub(super) fn install_executor() {
-    // The second server of one test process finds the executor of the first.
+    // A second server in one process (tests) finds an executor.
     let _ = Executor::init_custom_executor(PageExecutor);
 }
 
@@ -63,16 +63,16 @@ impl CustomExecutor for PageExecutor {
     fn poll_local(&self) {}
 }
 
-/// Renders a page, with all that it spawns, in the task of its connection. Middleware around every handler of Leptos.
+/// Middleware that renders a page, with all that it spawns, in the task of its connection.
 ///
-/// The spawned tasks run on while the body is sent. They are dropped with the response. A panic answers 500.
+/// The spawned tasks run on while the body is sent, and are dropped with the response. A panic answers 500.
 pub(super) async fn render_in_one_task(request: Request, next: Next) -> Response {
     let mut page = PageTask::default();
     let rendering = AssertUnwindSafe(page.run(next.run(request))).catch_unwind();
     let Ok(response) = rendering.await else {
         return (StatusCode::INTERNAL_SERVER_ERROR, PANICKED).into_response();
     };
-    // A body whose length is known is not rendered any more.
+    // A body of known length is already rendered.
     if response.body().size_hint().exact().is_some() {
         return response;
     }

@@ -101,8 +101,8 @@ fn page_router(systems: &Systems, options: LeptosOptions, assets: Assets) -> Rou
         .with_state(options)
 }
 
-/// A build's folder never changes (RFC 8246), except under `cargo leptos watch`. Errors are not cached: during a
-/// rolling restart the next node may have the file.
+/// A build's folder never changes (RFC 8246), except under `cargo leptos watch`. Errors are not cached: in a rolling restart the next node
+/// may have the file.
 fn cache_control_layer<B>()
 -> SetResponseHeaderLayer<impl Fn(&Response<B>) -> Option<HeaderValue> + Clone> {
     let is_watched = assets::is_watched();
@@ -119,7 +119,7 @@ fn cache_control_layer<B>()
     })
 }
 
-/// Losing the bus does not make a node unready: it affects all, and they catch up through the store.
+/// A node without the bus is ready: all nodes catch up through the store.
 async fn ready(State(app): State<Arc<AppState>>) -> (StatusCode, &'static str) {
     if let Err(why) = app.store.check().await {
         tracing::error!(%why, "not ready");

@@ -18,7 +18,7 @@ const SERVER_FN_PREFIX: &str = concat!(env!("SERVER_FN_PREFIX"), "/");
 const MAX_READ_ARGUMENTS_BYTES: usize = 8 * 1024;
 const MAX_FAILURE_BYTES: usize = 64 * 1024;
 
-/// Also accepts reads as `POST`, from open pages of older builds: the body becomes the query.
+/// Accepts reads as `POST` from pages of older builds: the body becomes the query.
 pub(super) fn reads_by_post<S: Clone + Send + Sync + 'static>(
     provide: impl Fn() + Clone + Send + Sync + 'static,
 ) -> Router<S> {
@@ -48,8 +48,7 @@ async fn into_get(request: Request) -> Result<Request, StatusCode> {
     Ok(Request::from_parts(parts, Body::empty()))
 }
 
-/// Gives failures their own status instead of the library's 500, and strips an earlier failure from the form's return
-/// URL.
+/// Gives failures their own status instead of 500, and strips an earlier failure from the form's return URL.
 pub(super) async fn fix_status(mut request: Request, next: Next) -> Response {
     if !request.uri().path().starts_with(SERVER_FN_PREFIX) {
         return next.run(request).await;

@@ -1,5 +1,5 @@
-//! Compares open connections with their sessions in the store: a name, a role or a session may have changed past this
-//! process, or it may have missed the answer to its own change.
+//! Compares open connections with their sessions in the store, which may have changed past this process, or by its own change whose answer
+//! was lost.
 
 use super::Systems;
 use crate::{
@@ -15,7 +15,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(10);
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_CONCURRENT_CHECKS: usize = 128;
 
-/// Runs until it is aborted. Also checks when [`Systems::session_check`] is notified.
+/// Checks periodically, and when [`Systems::session_check`] is notified.
 pub(super) async fn run(systems: Arc<Systems>) {
     let app = &systems.app;
     // Changes before the first connection matter to nobody.
@@ -44,7 +44,7 @@ pub(super) async fn run(systems: Arc<Systems>) {
     }
 }
 
-/// Closes the connections of sessions that have changed or ended. False if some could not be read.
+/// Closes connections of changed or ended sessions. False if some could not be read.
 async fn check_sessions(app: &AppState) -> bool {
     let check = |connection: Arc<Connection>| async move {
         match session::revalidate(app, &connection).await {

@@ -21,7 +21,7 @@ use tracing::Instrument;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Assigns an id, logs within its span and counts the response. The query may contain a secret and is not logged.
+/// Assigns an id, logs within its span and counts the response. Queries may contain secrets and are not logged.
 pub(super) async fn trace_request(
     State(app): State<Arc<AppState>>,
     request: Request,

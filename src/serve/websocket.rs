@@ -19,7 +19,7 @@ use tungstenite::{
     protocol::{Role, WebSocketConfig},
 };
 
-/// An upload chunk with its header, and room to answer a larger text frame with an error.
+/// An upload chunk with its header, and room to refuse a larger text frame.
 const MAX_MESSAGE_BYTES: usize = 2 * limits::MAX_CHUNK_BYTES + HEADER_BYTES;
 const READ_BUFFER_BYTES: usize = 512;
 

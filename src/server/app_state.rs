@@ -25,7 +25,7 @@ use std::{
 const BUS_NEEDS_DATABASE: &str = "--bus (RIALTO_BUS) connects several nodes, which need a shared database: set --database-url \
      (RIALTO_DATABASE_URL) to a PostgreSQL database as well. The SQLite store is for a single node, which needs no bus";
 
-/// State of the server, behind an [`Arc`].
+/// State of the server.
 #[derive(Debug)]
 pub struct AppState {
     pub config: Config,

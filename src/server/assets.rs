@@ -1,7 +1,7 @@
 //! URLs of the browser files.
 //!
-//! A build's folder is named after its contents: browsers may cache it forever, and no page mixes two builds.
-//! cargo-leptos hashes each file before inserting other files' names, so file names alone do not identify a build.
+//! A build's folder is named after its contents: browsers may cache it forever, and no page mixes two builds. File names alone do not
+//! identify a build, because cargo-leptos hashes each file before inserting other files' names.
 
 use leptos::config::LeptosOptions;
 use serde::Serialize;
@@ -16,7 +16,6 @@ const BUILD_ID_LENGTH: usize = 12;
 /// Build id, and URLs of the browser files.
 #[derive(Debug, Clone)]
 pub struct Assets {
-    /// Equal for builds with the same browser files.
     pub build: Arc<str>,
     /// URL path of this build's folder.
     pub folder: Arc<str>,
@@ -176,7 +175,7 @@ mod tests {
     fn the_style_sheet_can_be_replaced_under_cargo_leptos_watch() {
         let nowhere = tempfile::tempdir().unwrap().path().join("site");
         let assets = Assets::read(&options(&nowhere), true);
-        // cargo-leptos sends "pkg/rialto.css" to the pages, whose script looks for it in the URL.
+        // The script looks for "pkg/rialto.css" in the URL.
         assert!(assets.stylesheet.starts_with("/pkg/rialto.css?build="));
     }
 

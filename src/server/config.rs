@@ -26,7 +26,7 @@ pub struct StoreConfig {
 
     /// PostgreSQL database for the store, instead of SQLite in the data folder: `postgres://user:password@host:5432/database`.
     /// Other users of this machine can read the command line, so set a password through the environment.
-    // Neither the help nor an error of clap shows the value, which may contain a password.
+    // The value may contain a password: neither the help nor an error of clap shows it.
     #[arg(
         long,
         env = "RIALTO_DATABASE_URL",
@@ -267,7 +267,7 @@ fn parse_ice_servers(json: &str) -> Result<IceServers, String> {
     })
 }
 
-/// Such as `90s`, `15m`, `6h` or `1d`; at least a second.
+/// At least one second.
 fn parse_interval(text: &str) -> Result<Duration, String> {
     let wrong =
         || format!("{text:?} is not an interval. Use a number with s, m, h or d, such as 6h");
@@ -308,7 +308,7 @@ impl Config {
         }
     }
 
-    /// Address and port to listen on.
+    /// The address to listen on.
     #[must_use]
     pub fn listen_address(&self) -> SocketAddr {
         self.listen.unwrap_or(self.site_addr)
@@ -336,14 +336,14 @@ impl Config {
         })
     }
 
-    /// Whether, by the settings, only this machine can open the pages.
+    /// Whether only this machine can open the pages, by the settings.
     #[must_use]
     pub fn is_for_this_machine(&self) -> bool {
         self.listen_address().ip().is_loopback()
             && (self.public_url.is_none() || self.has_local_url())
     }
 
-    /// Whether people use https, so that cookies can be `Secure`.
+    /// Whether people use https; cookies are then `Secure`.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.public_url

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::Path};
 
-/// How the command line reaches the running server.
+/// Contents of `control.json`.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct ControlFile {
     /// `http://` and the listen address.
@@ -43,7 +43,7 @@ pub fn is_authorized(control_token: &str, headers: &HeaderMap) -> bool {
     random::sha256_hex(given) == random::sha256_hex(control_token)
 }
 
-/// Reads the control file; none if missing or unreadable as JSON.
+/// Reads the control file; none if missing or invalid.
 ///
 /// # Errors
 /// A message for the user, when the file cannot be read.
@@ -70,7 +70,7 @@ pub async fn write(data: &Path, address: SocketAddr, token: &str) -> Result<()> 
     let path = control_path(data);
     let write = move || {
         let new = path.with_extension("json.new");
-        // The mode applies to a file that is created here, not to one that is there.
+        // The mode applies only to a new file.
         if let Err(why) = std::fs::remove_file(&new)
             && why.kind() != std::io::ErrorKind::NotFound
         {

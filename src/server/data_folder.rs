@@ -1,4 +1,4 @@
-//! The data folder: whether this user can use it. Every error says path, user, owner and what to do.
+//! Whether this user can use the data folder. Errors name path, user and owner, and say what to do.
 
 use super::error::{Error, Result};
 use std::{
@@ -10,10 +10,10 @@ use std::{
 
 /// The SQLite store in the data folder.
 pub const STORE_FILE: &str = "rialto.sqlite";
-/// SQLite's own files beside the store (manual: "Temporary Files Used By SQLite").
+/// The store and SQLite's own files (manual: "Temporary Files Used By SQLite").
 const SQLITE_FILES: [&str; 3] = [STORE_FILE, "rialto.sqlite-wal", "rialto.sqlite-shm"];
 
-/// What was to be done with a path.
+/// Attempted use of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     Create,
@@ -31,20 +31,20 @@ impl Action {
     }
 }
 
-/// Creates a missing folder, and checks that this user can write it and the SQLite files in it.
+/// Creates a missing folder, and checks that it and the SQLite files in it are writable.
 ///
 /// # Errors
-/// [`Error::InvalidSetting`] that says what to do.
+/// Only [`Error::InvalidSetting`].
 pub fn prepare(data: &Path) -> Result<()> {
     fs::create_dir_all(data).map_err(|why| describe(data, Action::Create, &why))?;
     check_access(data, Action::Write)?;
     check_store_files(data, Action::Write)
 }
 
-/// Checks that this user can read an existing folder and the SQLite files in it.
+/// Checks that an existing folder and the SQLite files in it are readable.
 ///
 /// # Errors
-/// [`Error::InvalidSetting`] that says what to do.
+/// Only [`Error::InvalidSetting`].
 pub fn check_readable(data: &Path) -> Result<()> {
     let found = fs::metadata(data).map_err(|why| describe(data, Action::Read, &why))?;
     if !found.is_dir() {
@@ -72,8 +72,7 @@ fn check_store_files(data: &Path, action: Action) -> Result<()> {
     Ok(())
 }
 
-/// Asks the system instead of opening the file: closing it would release the locks that SQLite holds on it (SQLite
-/// manual: "How To Corrupt An SQLite Database File", section 2.2).
+/// Opens no file: closing it would release SQLite's locks on it (manual: "How To Corrupt An SQLite Database File", section 2.2).
 fn check_access(path: &Path, action: Action) -> Result<()> {
     access(path, action).map_err(|why| describe(path, action, &why))
 }
@@ -97,7 +96,7 @@ fn access(path: &Path, _: Action) -> io::Result<()> {
     fs::metadata(path).map(|_| ())
 }
 
-/// The error of a path in words: path, user, owner and what to do.
+/// An error of a path, in words.
 #[must_use]
 pub fn describe(path: &Path, action: Action, why: &io::Error) -> Error {
     let place = absolute(path);
@@ -157,7 +156,7 @@ fn describe_permission(path: &Path, action: Action) -> String {
     )
 }
 
-/// The path itself, or the deepest folder above it that this user can see.
+/// The path or its deepest ancestor that this user can see.
 fn nearest_existing(path: &Path) -> Option<(&Path, Metadata)> {
     path.ancestors()
         .find_map(|at| Some((at, fs::metadata(at).ok()?)))
@@ -170,7 +169,7 @@ fn first_file(path: &Path) -> PathBuf {
     file.unwrap_or(path).to_owned()
 }
 
-/// Makes the names in a folder durable, where its file system can.
+/// Makes a folder's names durable, where its file system can.
 ///
 /// # Errors
 /// When the folder cannot be opened or its disk fails.
@@ -190,7 +189,7 @@ pub fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The user whose rights the system checks, such as `the user rialto (uid 10001)`.
+/// The effective user, such as `the user rialto (uid 10001)`.
 #[must_use]
 pub fn current_user() -> String {
     #[cfg(target_os = "linux")]

@@ -15,7 +15,6 @@ use std::{
 pub enum Sharing {
     /// Store and live connections belong to this process.
     Exclusive,
-    /// Other nodes may share the folder.
     Nodes,
 }
 

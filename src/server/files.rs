@@ -1,4 +1,4 @@
-//! Contents of uploaded files, stored under their SHA-256: in the data folder, or in a shared object store.
+//! Contents of uploaded files by SHA-256, in the data folder or a shared object store.
 
 use super::{Error, Result, config::Config};
 use bytes::Bytes;
@@ -31,10 +31,10 @@ pub struct Files {
 }
 
 impl Files {
-    /// Opens the folder `files` in the data folder, or the bucket of [`Config::files`].
+    /// Opens the data folder's `files`, or the bucket of [`Config::files`].
     ///
     /// # Errors
-    /// When the folder cannot be created, or the bucket cannot be read.
+    /// When the folder cannot be created or the bucket not read.
     pub async fn open(config: &Config) -> Result<Self> {
         Self::open_at(&config.store.data, config.files.as_deref()).await
     }
@@ -55,7 +55,7 @@ impl Files {
         }
     }
 
-    /// As [`Self::open_at`], but creates nothing; none if there is no folder yet.
+    /// As [`Self::open_at`], but creates nothing; none without a folder.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -84,7 +84,7 @@ impl Files {
             retry_timeout: RESPONSE_TIMEOUT,
             ..RetryConfig::default()
         };
-        // No total timeout: a file is read as slowly as its client receives it.
+        // No total timeout: a client may receive slowly.
         let client = ClientOptions::new()
             .with_timeout_disabled()
             .with_connect_timeout(CONNECT_TIMEOUT)
@@ -101,8 +101,7 @@ impl Files {
         })
     }
 
-    /// Stores a local file durably under its hash, SHA-256 as 64 hexadecimal digits. Hashes the copy again, so changed
-    /// content is not stored.
+    /// Stores a local file durably under its SHA-256 (64 hexadecimal digits), hashing what it copies.
     ///
     /// # Errors
     /// When the file cannot be stored, or changed meanwhile; the call can be retried.
@@ -128,10 +127,10 @@ impl Files {
         Err(why.into())
     }
 
-    /// Reads a file or a range of it, at the consumer's pace.
+    /// Reads a file or a range, at the consumer's pace.
     ///
     /// # Errors
-    /// When the file does not exist or the store does not answer. The stream fails if the rest is unavailable.
+    /// When the file is missing or the store does not answer. The stream fails if the rest is unavailable.
     pub async fn read(
         &self,
         hash: &str,
@@ -148,7 +147,7 @@ impl Files {
     }
 }
 
-/// Copies from the beginning and returns the SHA-256.
+/// From the beginning; returns the SHA-256.
 async fn copy_hashing(
     mut from: fs::File,
     into: &mut (impl AsyncWrite + Unpin),
@@ -170,7 +169,6 @@ async fn copy_hashing(
 struct ResumingReader {
     store: Arc<dyn ObjectStore>,
     path: Path,
-    /// Byte range not yet received.
     remaining: Range<u64>,
     bytes: BoxStream<'static, object_store::Result<Bytes>>,
     /// Since the last request to the store.
@@ -197,7 +195,7 @@ impl ResumingReader {
         })
     }
 
-    /// Content under a hash never changes, so the rest may be requested at any time.
+    /// Content under a hash never changes: the rest can be requested anytime.
     async fn next_bytes(mut self) -> io::Result<Option<(Bytes, Self)>> {
         while !self.remaining.is_empty() {
             let why = match self.bytes.next().await {
@@ -227,7 +225,7 @@ fn split_bucket_url(url: &str) -> (&str, &str) {
 
 const S3_SCHEME: &str = "s3://";
 
-/// Validates a bucket URL; the error is for the user.
+/// The error is for the user.
 pub(super) fn parse_bucket_url(url: &str) -> result::Result<String, String> {
     if url.starts_with(S3_SCHEME) && !split_bucket_url(url).0.is_empty() {
         Ok(url.to_owned())

@@ -22,7 +22,7 @@ pub fn with_security_headers<S: Clone + Send + Sync + 'static>(router: Router<S>
     router
 }
 
-/// Adds `Retry-After` (RFC 9110 section 10.2.3) to responses that refuse a request for now, unless they have it.
+/// Adds a missing `Retry-After` (RFC 9110 section 10.2.3) to responses that refuse a request for now.
 pub fn with_retry_after<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     router.layer(SetResponseHeaderLayer::if_not_present(
         header::RETRY_AFTER,
@@ -30,7 +30,7 @@ pub fn with_retry_after<S: Clone + Send + Sync + 'static>(router: Router<S>) -> 
     ))
 }
 
-/// In seconds. After too many attempts it is what the failure's text says.
+/// In seconds; the failure's text for too many attempts says the same.
 fn retry_after(status: StatusCode) -> Option<&'static str> {
     match status {
         StatusCode::TOO_MANY_REQUESTS => Some("60"),
@@ -39,7 +39,6 @@ fn retry_after(status: StatusCode) -> Option<&'static str> {
     }
 }
 
-/// No framing, MIME sniffing or referrers to others.
 const SECURITY_HEADERS: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),

@@ -33,7 +33,6 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
-/// Limits the wait for a request's head.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Applies to errors such as too many open files.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
@@ -41,9 +40,8 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// Handles for a graceful shutdown.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
-    /// Stops the accept loop and every HTTP connection.
     pub token: CancellationToken,
-    /// All open connections. Closed once no more are accepted.
+    /// All open connections; closed once no more are accepted.
     pub connections: TaskTracker,
 }
 
@@ -112,7 +110,7 @@ async fn serve_connection(socket: TcpStream, peer: SocketAddr, router: Router, s
     let parts = http.into_parts();
     let mut socket = parts.io.into_inner().socket;
     match takeover.take_handler() {
-        // A task of its own, so that this one and its HTTP state are freed.
+        // A new task, so that this one's HTTP state is freed.
         Some(next) => drop(stopping.connections.spawn(next(TakenSocket {
             socket: socket.into(),
             read_buf: parts.read_buf,

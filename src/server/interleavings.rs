@@ -1,6 +1,5 @@
-//! Runs a test's threads in many interleavings, which shuttle chooses at each lock and unlock of `server::sync`.
-//!
-//! An access to an atomic is no such point: it belongs to the step between two of them.
+//! Runs a test's threads in many interleavings, which shuttle chooses at each lock and unlock of `server::sync`, but not at accesses to
+//! atomics.
 
 use shuttle::{
     Config, MaxSteps, Runner,
@@ -41,7 +40,6 @@ mod tests {
     use shuttle::thread;
     use std::sync::Arc;
 
-    /// Two threads that each lock one mutex, then the other.
     fn lock_in_opposite_order() {
         let [one, two] = [(); 2].map(|()| Arc::new(Mutex::new(())));
         let other = thread::spawn({

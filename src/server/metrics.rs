@@ -24,40 +24,29 @@ use std::{
 pub const OPENMETRICS_MEDIA_TYPE: &str =
     "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// All metrics.
+/// All metrics; `register` says what they measure.
 pub struct Metrics {
     registry: Registry,
     pub connections: Family<ConnectionLabels, Gauge>,
-    /// Online or away, in the whole community.
     pub people: Gauge,
     pub queue_bytes: Gauge,
-    /// Bytes of the connection with the most.
     pub queue_bytes_most: Gauge,
-    /// Frames written, counted once for each connection.
     pub deliveries: Counter,
     pub slow_readers: Family<ConnectionLabels, Counter>,
     pub resumes: Family<ResumeLabels, Counter>,
-    /// Duration of a batch's commit, in seconds.
     pub commit: Histogram,
     pub commit_appends: Histogram,
     pub commit_failures: Counter,
-    /// 1 while NATS is connected, otherwise 0.
     pub bus_connected: Gauge,
-    /// Seconds from commit to arrival, by both nodes' clocks.
     pub bus_lag: Histogram,
-    /// Events read from the store because the bus lost them.
     pub bus_missed: Counter,
     pub requests: Family<RequestLabels, Counter>,
-    /// Duration by route, in seconds.
     pub request: Family<RouteLabels, Histogram, fn() -> Histogram>,
-    /// Ringing and ongoing calls, on the call leader.
     pub calls: Gauge,
     pub calls_ended: Family<CallOutcomeLabels, Counter>,
-    /// Rejected sign-in attempts.
     pub tries_refused: Counter,
-    /// Open TURN allocations on this node.
     pub relays: Gauge,
-    /// Relayed bytes, counted twice between two allocations of this node.
+    /// Counted twice between two allocations of this node.
     pub relay_bytes: Counter,
     pub relay_refused: Family<RelayRefusalLabels, Counter>,
     backup_age: Family<[(&'static str, &'static str); 0], Gauge>,
@@ -100,9 +89,7 @@ impl ConnectionLabels {
 /// Labels of a resume request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ResumeLabels {
-    /// `news` or `room`.
     pub stream: &'static str,
-    /// Whether all missed events were sent.
     pub recovered: bool,
 }
 
@@ -121,7 +108,7 @@ pub struct RequestLabels {
 /// Label of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RouteLabels {
-    /// Pattern without its wildcard part; `other` for unmatched paths.
+    /// Without the wildcard part; `other` for unmatched paths.
     pub route: Cow<'static, str>,
 }
 
@@ -302,7 +289,7 @@ impl Metrics {
         self.requests.get_or_create(&request).inc();
     }
 
-    /// Sets the age of the newest periodic backup, which is absent before.
+    /// Sets the age of the newest periodic backup.
     pub fn set_backup_age(&self, age: Duration) {
         let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
         self.backup_age.get_or_create(&[]).set(seconds);

@@ -1,4 +1,4 @@
-//! Answers of server functions to forms that the browser submits itself, without WASM.
+//! Redirects for forms that the browser submits without WASM.
 
 use axum::http::{header, request::Parts};
 use leptos::prelude::use_context;

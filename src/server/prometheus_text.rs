@@ -5,8 +5,7 @@ use std::collections::HashMap;
 /// Content type of the text format.
 pub const PROMETHEUS_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Whether an `Accept` header (RFC 9110 section 12.5.1) asks for the text format: it names `text/plain` and not
-/// `OpenMetrics`.
+/// Whether an `Accept` header (RFC 9110 section 12.5.1) names `text/plain` and not `OpenMetrics`.
 #[must_use]
 pub fn is_requested(accept: &str) -> bool {
     let names = |media_type: &str| {

@@ -74,7 +74,7 @@ impl TrustedProxies {
         }
         while self.trusts(client) {
             let Some(text) = addresses.pop() else { break };
-            // A trusted proxy would not have written an invalid address.
+            // No trusted proxy writes an invalid address.
             let Ok(address) = text.trim().parse::<IpAddr>() else {
                 break;
             };

@@ -35,8 +35,7 @@ impl TokenBucket {
 #[derive(Debug)]
 struct Buckets<K> {
     by_key: HashMap<K, TokenBucket>,
-    /// Number of keys at which full buckets are dropped. It is twice what the last sweep left, so that a sweep costs each
-    /// key a constant.
+    /// Number of keys that starts a sweep: twice what the last one left, so that sweeps cost each key a constant.
     sweep_keys: usize,
 }
 

@@ -163,7 +163,7 @@ pub fn current_user() -> Option<SignedInUser> {
     use_context::<Option<SignedInUser>>().flatten()
 }
 
-/// Current user, from the Leptos context.
+/// As [`current_user`].
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session.
@@ -171,7 +171,7 @@ pub fn require_user() -> Result<SignedInUser, Failure> {
     current_user().ok_or(Failure::NotSignedIn)
 }
 
-/// Server state and current user, for server functions.
+/// Server state and current user.
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session.

@@ -9,7 +9,7 @@ use std::{
 };
 use tokio::net::TcpStream;
 
-/// Linux doubles the value for its own bookkeeping.
+/// Linux doubles the value.
 const SEND_BUFFER_BYTES: usize = 48 * 1024;
 /// The kernel then breaks a connection without acknowledgements (RFC 5482); heartbeats are always sent.
 #[cfg(target_os = "linux")]
@@ -81,7 +81,6 @@ impl Socket {
     /// Waits until a read may succeed or fail.
     pub async fn readable(&self) {
         match self {
-            // An error shows in the read.
             Self::Tcp(tcp) => drop(tcp.readable().await),
             #[cfg(test)]
             Self::Pipe(pipe) => pipe.readable().await,
@@ -91,7 +90,6 @@ impl Socket {
     /// Waits until a write may succeed or fail.
     pub async fn writable(&self) {
         match self {
-            // An error shows in the write.
             Self::Tcp(tcp) => drop(tcp.writable().await),
             #[cfg(test)]
             Self::Pipe(pipe) => pipe.writable().await,
@@ -109,8 +107,7 @@ impl Socket {
         }
     }
 
-    /// Discards input until the connection ends: the system would reset a connection with unread bytes, and the client
-    /// could lose the last bytes sent to it.
+    /// Discards input until the connection ends: the system resets a connection with unread bytes, which could lose the last bytes sent.
     pub async fn drain_until_closed(&self) {
         let mut ignored = [0; 1024];
         loop {

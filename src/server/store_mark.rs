@@ -1,8 +1,7 @@
-//! Mark of the store in the data folder, `store-mark.json`: how far the store had come.
+//! The store's mark in the data folder, `store-mark.json`: how far the store had come.
 //!
-//! A copy that was put in its place by hand has the epochs of the store it replaces and fewer events, so clients would
-//! resume past events that they never saw. When a store is opened and the mark is ahead of it, every stream gets a new
-//! epoch. The mark holds only what is committed, so a crash leaves it at or behind the store.
+//! A copy put in the store's place by hand has the same epochs and fewer events: clients would resume past events they never saw. Opening a
+//! store behind its mark therefore renews the epochs. The mark holds only what is committed: a crash never leaves it ahead of the store.
 
 use super::{
     AppState, data_folder,
@@ -20,21 +19,20 @@ use std::{
     time::Duration,
 };
 
-/// Between two marks of a running server.
 const MARK_INTERVAL: Duration = Duration::from_secs(5);
 const MARK_FILE: &str = "store-mark.json";
 
 /// What the mark says about the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The store is where it was or further, or it is another one.
+    /// At or ahead of the mark, or another store.
     Plausible,
     /// Events are gone that clients may have seen.
     WentBack {
-        /// Number of events at the mark.
+        /// Events at the mark.
         marked: i64,
     },
-    /// The store had a mark once: it was copied here without.
+    /// A store marked once was copied here without its mark.
     MarkMissing,
 }
 
@@ -42,12 +40,12 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FoundMark {
     Position(StorePosition),
-    /// Damaged, or not readable by this user.
+    /// Damaged, or unreadable for this user.
     Unreadable(String),
     None,
 }
 
-/// Whether a store has ever been marked in its data folder.
+/// Whether a store was ever marked in its data folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MarkHistory {
     Marked,
@@ -72,7 +70,7 @@ pub fn compare(mark: &FoundMark, found: &StorePosition, history: MarkHistory) ->
     }
 }
 
-/// Reads the mark of a data folder.
+/// Reads a data folder's mark.
 #[must_use]
 pub fn read(data: &Path) -> FoundMark {
     match fs::read(data.join(MARK_FILE)) {
@@ -85,7 +83,7 @@ pub fn read(data: &Path) -> FoundMark {
     }
 }
 
-/// Replaces the mark durably. All users may read it: it holds no secret, and a mark that the server cannot read is of no use.
+/// Replaces the mark durably. All users may read it: it holds no secret, and the server must read it.
 ///
 /// # Errors
 /// When the folder cannot be written.
@@ -111,7 +109,7 @@ pub fn write(data: &Path, position: &StorePosition) -> Result<()> {
     })
 }
 
-/// Marks the store every few seconds in which it moved. Runs until it is aborted.
+/// Marks the store every few seconds if it moved, until aborted.
 pub async fn run(app: Arc<AppState>) {
     let mut marked = None;
     loop {
@@ -120,7 +118,7 @@ pub async fn run(app: Arc<AppState>) {
     }
 }
 
-/// Marks the position of the store, unless it is marked already. A failure is logged: the next mark may succeed.
+/// Marks the store's position if it moved. Logs a failure: the next mark may succeed.
 pub async fn update(store: &Store, data: &Path, marked: &mut Option<StorePosition>) {
     let found = match store.find_position().await {
         Ok(Some(found)) if marked.as_ref() != Some(&found) => found,

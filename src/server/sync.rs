@@ -1,7 +1,6 @@
 //! Mutex of plain data, which stays valid after a panic: poisoning is ignored.
 //!
-//! In the program it is std's. In an execution of shuttle, which only tests have, its scheduler chooses the next thread
-//! at each lock and unlock.
+//! In an execution of shuttle, which only tests have, its scheduler chooses the next thread at each lock and unlock.
 
 #[cfg(test)]
 pub(crate) use scheduled::MutexGuard;

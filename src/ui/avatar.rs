@@ -1,6 +1,4 @@
 //! Avatars: a person's initials on a colour, optionally with their presence.
-//!
-//! Both derive from public data, so they look the same for everybody.
 
 use super::presence::PresenceDot;
 use crate::model::{
@@ -31,7 +29,7 @@ impl AvatarSize {
     }
 }
 
-/// A person's avatar. The name stands beside it, so only the presence is announced.
+/// A person's avatar. The name stands beside it: only the presence is announced.
 #[component]
 pub fn Avatar(
     person: Person,
@@ -47,8 +45,7 @@ pub fn Avatar(
     }
 }
 
-/// One of the colours in `style/components/people.css`. The last byte of a UUID is random in every version in
-/// use.
+/// A colour in `style/components/people.css`. The last byte of a UUID is random in every version in use.
 fn hue_class(id: UserId) -> &'static str {
     const HUES: [&str; 8] = [
         "hue-0", "hue-1", "hue-2", "hue-3", "hue-4", "hue-5", "hue-6", "hue-7",
@@ -57,8 +54,7 @@ fn hue_class(id: UserId) -> &'static str {
     HUES[usize::from(last) % HUES.len()]
 }
 
-/// `"Ada King Lovelace"` gives `"AL"`. A word counts by its first letter or digit; a name without any shows
-/// its first symbol.
+/// The first letter or digit of the first and the last word; without any, the first symbol.
 fn initials(name: &str) -> String {
     let leads: Vec<char> = name
         .split_whitespace()
@@ -71,7 +67,7 @@ fn initials(name: &str) -> String {
     }
 }
 
-/// Keeps one character: the upper case of `ß` would be two.
+/// The upper case of `ß` would be two characters.
 fn upper(c: char) -> char {
     let mut upper = c.to_uppercase();
     match (upper.next(), upper.next()) {
@@ -80,7 +76,7 @@ fn upper(c: char) -> char {
     }
 }
 
-/// With its variation selector, skin tone or joined characters, as in many emoji.
+/// With its variation selector, skin tone or joined characters.
 fn first_symbol(name: &str) -> String {
     let mut symbol = String::new();
     let mut joined = true;

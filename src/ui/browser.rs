@@ -7,16 +7,14 @@ use wasm_bindgen::{JsCast, prelude::Closure};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, RequestCache, RequestInit, Response, Storage};
 
-/// Milliseconds since 1970-01-01T00:00:00Z, by this device's clock: for times that are shown or stored. It may be set
-/// at any moment.
+/// Milliseconds since 1970-01-01T00:00:00Z by this device's clock, which may be set: for shown or stored times.
 #[must_use]
 #[expect(clippy::cast_possible_truncation, reason = "a time fits into 53 bits")]
 pub fn now() -> Millis {
     js_sys::Date::now() as Millis
 }
 
-/// Milliseconds since the page was opened (W3C High Resolution Time): for durations. Most browsers stop it while the
-/// device sleeps.
+/// Milliseconds since the page was opened (W3C High Resolution Time), for durations. Most browsers stop it during sleep.
 #[must_use]
 #[expect(
     clippy::cast_possible_truncation,
@@ -45,11 +43,11 @@ pub fn random() -> f64 {
     js_sys::Math::random()
 }
 
-/// Runs a function after a delay in milliseconds. It cannot be cancelled.
+/// Runs a function after a delay in milliseconds.
 pub fn run_after(millis: i32, then: impl FnOnce() + 'static) {
     let then = Closure::once_into_js(then);
     if let Some(window) = web_sys::window() {
-        // `setTimeout` fails only for a value that is not a function.
+        // `setTimeout` fails only without a function.
         let _ = window
             .set_timeout_with_callback_and_timeout_and_arguments_0(then.unchecked_ref(), millis);
     }
@@ -61,11 +59,10 @@ pub async fn sleep(millis: u32) {
     run_after(i32::try_from(millis).unwrap_or(i32::MAX), move || {
         drop(sender);
     });
-    // Ends when the sender is dropped.
     let _ = closed.await;
 }
 
-/// Whether a `HEAD` request to a path succeeds within a timeout in milliseconds.
+/// Whether a `HEAD` request succeeds within a timeout in milliseconds.
 pub async fn is_healthy(path: &str, timeout_ms: u32) -> bool {
     let request_init = RequestInit::new();
     request_init.set_method("HEAD");
@@ -78,20 +75,20 @@ pub async fn is_healthy(path: &str, timeout_ms: u32) -> bool {
     answer.is_ok_and(|answer| answer.unchecked_into::<Response>().ok())
 }
 
-/// Reads a value; `None` also where storage is unavailable.
+/// Reads a value; `None` also without storage.
 #[must_use]
 pub fn session_storage_get(key: &str) -> Option<String> {
     session_storage()?.get_item(key).ok()?
 }
 
-/// For the life of the tab. Failures (storage full or forbidden) are ignored.
+/// Stores a value for the life of the tab; failures are ignored.
 pub fn session_storage_set(key: &str, value: &str) {
     if let Some(storage) = session_storage() {
         let _ = storage.set_item(key, value);
     }
 }
 
-/// Removes a value of the tab.
+/// Removes a value.
 pub fn session_storage_remove(key: &str) {
     if let Some(storage) = session_storage() {
         let _ = storage.remove_item(key);
@@ -102,7 +99,7 @@ fn session_storage() -> Option<Storage> {
     web_sys::window()?.session_storage().ok()?
 }
 
-/// Reads a value; `None` also where storage is unavailable.
+/// Reads a value; `None` also without storage.
 #[must_use]
 pub fn local_storage_get(key: &str) -> Option<String> {
     local_storage()?.get_item(key).ok()?
@@ -127,8 +124,7 @@ pub fn is_visible() -> bool {
         .is_none_or(|document| document.visibility_state() != web_sys::VisibilityState::Hidden)
 }
 
-/// SHA-256 (FIPS 180-4) of an `ArrayBuffer` or a view of one. `None` outside secure contexts, which lack
-/// `crypto.subtle`.
+/// SHA-256 (FIPS 180-4) of an `ArrayBuffer` or a view of one. `None` outside secure contexts.
 pub async fn sha256(data: &js_sys::Object) -> Option<Vec<u8>> {
     let subtle = web_sys::window()?.crypto().ok()?.subtle();
     if subtle.is_undefined() {
@@ -148,7 +144,7 @@ pub fn reload() {
     }
 }
 
-/// Logs to the browser's console. Messages must not contain user data.
+/// Logs to the console. Messages must not contain user data.
 pub fn warn(message: &str) {
     leptos::logging::warn!("{message}");
 }

@@ -3,7 +3,7 @@
 use leptos::{prelude::*, reactive::send_wrapper_ext::SendOption};
 use std::{cell::RefCell, rc::Rc};
 
-/// A `Copy` handle to state created at its first use, so the server never holds any.
+/// A `Copy` handle to state that is created at its first use, never on the server.
 pub struct BrowserState<T: 'static>(StoredValue<SendOption<Rc<RefCell<T>>>>);
 
 impl<T> Clone for BrowserState<T> {
@@ -27,21 +27,21 @@ impl<T: Default> Default for BrowserState<T> {
 }
 
 impl<T: Default> BrowserState<T> {
-    /// Calls a function with the state; `None` once the owner is disposed. Browser only.
+    /// Calls `then` with the state; `None` once the owner is disposed. Browser only.
     ///
     /// # Panics
     ///
-    /// If the function uses this state again.
+    /// If `then` uses this state.
     pub fn with<R>(self, then: impl FnOnce(&mut T) -> R) -> Option<R> {
         let state = self.state()?;
         Some(then(&mut state.borrow_mut()))
     }
 
-    /// As [`Self::with`], with an empty state once the owner is disposed.
+    /// As [`Self::with`], with an empty state once disposed.
     ///
     /// # Panics
     ///
-    /// If the function uses this state again.
+    /// If `then` uses this state.
     pub fn with_or_default<R>(self, then: impl FnOnce(&mut T) -> R) -> R {
         let state = self.state().unwrap_or_default();
         then(&mut state.borrow_mut())

@@ -1,14 +1,13 @@
-//! Detects that the server runs a newer build. The page then reloads itself unless something would be lost.
+//! Reloads a page when the server runs another build, unless something would be lost.
 
 use super::{browser, page_visibility::use_page_visibility};
 use crate::model::Millis;
 use leptos::prelude::*;
 
-/// The server's build and the reload blockers, provided once by the app.
+/// The server's build and the reload blockers.
 #[derive(Clone, Copy)]
 pub struct BuildTracker {
     server_build: RwSignal<Option<String>>,
-    /// True while a reload would lose something.
     reload_blockers: StoredValue<Vec<Signal<bool>>>,
 }
 
@@ -32,7 +31,7 @@ impl BuildTracker {
         build
     }
 
-    /// Records the server's build, received over a live connection.
+    /// Records the server's build.
     pub fn set_server_build(&self, server: &str) {
         if self
             .server_build
@@ -64,15 +63,14 @@ impl BuildTracker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum UpdateAction {
     Reload,
-    /// What a loaded page shows counts as seen.
+    /// What a reloaded page shows counts as seen.
     AwaitVisibility,
-    /// The user reloads.
     ShowNotice,
 }
 
 impl UpdateAction {
     fn new(is_blocked: bool, is_visible: bool, since_reload: Millis) -> Self {
-        // A cache in between could serve the old page forever.
+        // A cache could serve the old page forever.
         if is_blocked || since_reload <= RELOAD_INTERVAL {
             Self::ShowNotice
         } else if is_visible {
@@ -83,10 +81,10 @@ impl UpdateAction {
     }
 }
 
-/// Between two automatic reloads, in milliseconds.
+/// Between two automatic reloads.
 const RELOAD_INTERVAL: Millis = 60_000;
 
-/// Reloads an outdated page once it is visible, or shows a notice where it may not.
+/// Reloads an outdated page once it is visible, or shows a notice.
 #[component]
 pub fn NewBuildNotice() -> impl IntoView {
     let build = expect_context::<BuildTracker>();
@@ -126,7 +124,6 @@ fn page_build() -> Option<String> {
 
 const STORAGE_KEY: &str = "rialto.reloaded";
 
-/// In milliseconds.
 fn since_automatic_reload() -> Millis {
     let last = browser::session_storage_get(STORAGE_KEY)
         .and_then(|at| at.parse::<Millis>().ok())

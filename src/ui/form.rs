@@ -1,8 +1,7 @@
 //! Forms that work before hydration and without JavaScript.
 //!
-//! A plain form posts to a server function, which redirects a failure back in the address:
-//! `?__path=/fn/sign_in&__err=…` (`ServerFnUrlError`). Most forms are an `ActionForm`; those that change the
-//! session stay plain, because the viewer and the live connections belong to the document.
+//! A plain form posts to a server function, which redirects a failure back: `?__path=/fn/sign_in&__err=…` (`ServerFnUrlError`). Forms that
+//! change the session stay plain, because the viewer and the live connections belong to the document.
 
 use super::notice::{Notice, NoticeKind};
 use crate::protocol::failure::Failure;
@@ -23,14 +22,14 @@ fn failure_from_query(query: &ParamsMap, path: &str) -> Option<Failure> {
         .map(ServerFnUrlError::<Failure>::decode_err)
 }
 
-/// The value of `done` in the address, after a plain form that succeeded.
+/// The value of `done`, after a plain form that succeeded.
 fn done_from_query(query: &ParamsMap) -> Option<&str> {
     query
         .get_str("done")
         .filter(|_| query.get_str("__err").is_none())
 }
 
-/// Shows the failure of a plain form, above its fields.
+/// Shows the failure of a plain form.
 #[component]
 pub fn FormFailure(
     /// The form's address, such as `SignIn::PATH`.
@@ -41,7 +40,7 @@ pub fn FormFailure(
     failure_notice(failure)
 }
 
-/// What a form shows of its action, whichever server function that calls.
+/// What a form shows of its action.
 #[derive(Debug, Clone, Copy)]
 pub struct FormState {
     path: &'static str,
@@ -70,8 +69,7 @@ where
     }
 }
 
-/// Shows the failure of an `ActionForm`, above its fields. None while the form is pending: screen readers announce
-/// only what changes, and the next failure may be the same.
+/// Shows the failure of an `ActionForm`, none while pending: screen readers announce only changes, and the next failure may be the same.
 #[component]
 pub fn ActionFailure(#[prop(into)] action: FormState) -> impl IntoView {
     let query = use_query_map();
@@ -95,13 +93,12 @@ fn failure_notice(failure: Memo<Option<Failure>>) -> impl IntoView {
     }
 }
 
-/// Shows how an `ActionForm` ended, above its fields: one success or one failure.
+/// Shows the success or failure of an `ActionForm`.
 #[component]
 pub fn ActionOutcome(
     #[prop(into)] action: FormState,
-    /// The value of `done` in the address to which the server redirects the plain form.
+    /// `done` in the address to which the plain form is redirected.
     done: &'static str,
-    /// What the success says.
     success: &'static str,
 ) -> impl IntoView {
     let query = use_query_map();
@@ -120,8 +117,7 @@ pub fn ActionOutcome(
     }
 }
 
-/// The submit button of an `ActionForm`. While pending it ignores presses; `disabled` would lose the keyboard
-/// focus.
+/// The submit button of an `ActionForm`. It ignores presses while pending; `disabled` would lose the keyboard focus.
 #[component]
 pub fn SubmitButton(
     #[prop(into)] pending: Signal<bool>,
@@ -158,9 +154,7 @@ pub fn SubmitButton(
     }
 }
 
-/// Runs `then` with what was submitted, on each success. Browser only.
-///
-/// Of overlapping submissions only the last is seen.
+/// Runs `then` with the input of each success. Of overlapping submissions only the last is seen. Browser only.
 pub fn on_success<S>(action: ServerAction<S>, then: impl Fn(S) + 'static)
 where
     S: ServerFn<Error = Failure> + Clone + Send + Sync + 'static,
@@ -181,7 +175,7 @@ where
 {
     let submitted = StoredValue::new(None);
     Effect::new(move || {
-        // The input is cleared when the answer has arrived.
+        // The input is cleared when the answer arrives.
         if let Some(input) = action.input().get() {
             submitted.set_value(Some(input));
         } else if let Some(input) = submitted.try_update_value(Option::take).flatten()
@@ -192,7 +186,7 @@ where
     });
 }
 
-/// A single-line field with a label and an optional hint (`aria-describedby`).
+/// A single-line field with a label and an optional hint.
 #[component]
 pub fn Field(
     #[prop(into)] label: String,
@@ -206,10 +200,10 @@ pub fn Field(
     /// The `autocomplete` token (HTML section 4.10.18.7).
     #[prop(optional)]
     autocomplete: Option<&'static str>,
-    /// In characters.
+    /// In UTF-16 code units (WHATWG HTML).
     #[prop(optional)]
     minlength: Option<usize>,
-    /// In characters.
+    /// In UTF-16 code units (WHATWG HTML).
     #[prop(optional)]
     maxlength: Option<usize>,
     #[prop(optional, into)] hint: Option<String>,
@@ -249,7 +243,6 @@ mod tests {
     use super::*;
     use leptos_router::location::RequestUrl;
 
-    /// Where `server_fn` redirects a browser to.
     fn redirect_address(referer: &str, path: &str, failure: Failure) -> String {
         ServerFnUrlError::new(path, failure)
             .to_url(referer)
@@ -257,7 +250,6 @@ mod tests {
             .to_string()
     }
 
-    /// As the router does.
     fn query(address: &str) -> ParamsMap {
         let asked = address.strip_prefix("http://rialto.test").unwrap();
         RequestUrl::new(asked)

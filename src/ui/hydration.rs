@@ -1,8 +1,7 @@
 //! Hydrates the page in chunks instead of one long task.
 //!
-//! The browser compiles each function at its first call: in one task, a phone would ignore touch for half a
-//! second. Hydration yields at every [`HydrationBoundary`]; futures spawned meanwhile (effects above all) run
-//! afterwards, one task each.
+//! The browser compiles each function at its first call: in one task, a phone would ignore touch for half a second. Hydration yields at
+//! every [`HydrationBoundary`]; futures spawned meanwhile run afterwards, one task each.
 
 use leptos::{
     attr::{Attribute, any_attribute::AnyAttribute},
@@ -27,7 +26,7 @@ pub fn HydrationBoundary(children: Children) -> impl IntoView {
 
 enum Subtree {
     Eager(AnyView),
-    /// Built when hydrated, under its reactive owner.
+    /// Built when hydrated, under its owner.
     Deferred(Owner, Children),
 }
 
@@ -150,12 +149,10 @@ mod browser {
     use web_sys::MessageChannel;
 
     thread_local! {
-        /// Spawned during hydration; `None` once that is complete. The executor has no context that could own
-        /// them.
+        /// `None` once hydration is complete. The executor has no context that could own the futures.
         static DEFERRED_FUTURES: RefCell<Option<VecDeque<PinnedLocalFuture<()>>>> = RefCell::default();
     }
 
-    /// Defers spawned futures until the page is hydrated.
     struct DeferredExecutor;
 
     impl CustomExecutor for DeferredExecutor {
@@ -203,7 +200,7 @@ mod browser {
         }
     }
 
-    /// Through a `MessageChannel`: timers are throttled in hidden pages, which may receive calls too.
+    /// A timer would be throttled in hidden pages, which may receive calls too.
     pub(super) async fn yield_to_event_loop() {
         let Ok(channel) = MessageChannel::new() else {
             return;
@@ -215,7 +212,6 @@ mod browser {
             .set_onmessage(Some(on_message.unchecked_ref::<Function>()));
         // Nothing is transferred, so `postMessage` cannot fail.
         if channel.port2().post_message(&JsValue::NULL).is_ok() {
-            // Ends when the message arrives.
             let _ = closed.await;
         }
         channel.port1().close();

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 macro_rules! glyphs {
     ($($(#[$doc:meta])* $name:ident = $id:literal)*) => {
-        /// An icon in `public/icons.svg`.
+        /// An icon's name.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Glyph {
             $($(#[$doc])* $name,)*
@@ -14,7 +14,7 @@ macro_rules! glyphs {
             /// All glyphs.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The `href` of an SVG `use` element.
+            /// The `href` of the icon's `use` element.
             #[must_use]
             pub fn href(self) -> &'static str {
                 match self {
@@ -26,11 +26,10 @@ macro_rules! glyphs {
 }
 
 glyphs! {
-    /// Rialto's own mark.
+    /// Rialto's mark.
     Bridge = "bridge"
     News = "news"
     Chat = "chat"
-    /// The list of calls.
     Calls = "calls"
     Settings = "settings"
     Send = "send"
@@ -39,13 +38,10 @@ glyphs! {
     MicOff = "mic-off"
     Camera = "camera"
     CameraOff = "camera-off"
-    /// Call, accept.
     Phone = "phone"
     /// Decline, hang up.
     PhoneDown = "phone-down"
-    /// Call with video.
     Video = "video"
-    /// Also dismiss, cancel.
     Close = "close"
     Retry = "retry"
     Download = "download"

@@ -1,7 +1,6 @@
 //! Lazy-loaded WASM chunks, which `cargo leptos build --split` cuts out of the main module.
 //!
-//! Loading can fail: the network may be down, or a newer server may lack this build's files. Without
-//! splitting (on the server, in `cargo leptos watch`) every chunk is available at once.
+//! Loading can fail: the network may be down, or a newer server may lack this build's files. Without splitting, every chunk is loaded.
 
 use super::{
     browser,
@@ -29,7 +28,7 @@ impl From<leptos::wasm_split::SplitLoaderError> for ChunkLoadError {
 /// Loads a chunk.
 pub type ChunkFuture<T> = LocalBoxFuture<'static, Result<T, ChunkLoadError>>;
 
-/// A chunk declared by `lazy_chunk!`. `T` is its entry point: a function, or a struct of functions.
+/// A chunk declared by `lazy_chunk!`. `T` is its entry point.
 #[derive(Debug)]
 pub struct LazyChunk<T: 'static> {
     name: &'static str,
@@ -43,7 +42,6 @@ macro_rules! lazy_chunk {
     ($(#[$attribute:meta])* $vis:vis static $static:ident in $name:ident: $type:ty = $functions:expr;) => {
         $(#[$attribute])*
         $vis static $static: $crate::ui::lazy::LazyChunk<$type> = {
-            // Loaded once for the whole program.
             thread_local! {
                 static LOADED: std::cell::Cell<Option<$type>> = const { std::cell::Cell::new(None) };
             }
@@ -92,7 +90,7 @@ impl<T: Copy> LazyChunk<T> {
         }
     }
 
-    /// Loads the chunk, again after a failure. Browser only.
+    /// Loads the chunk. Browser only.
     ///
     /// # Errors
     ///
@@ -118,7 +116,7 @@ impl<T: Copy> LazyChunk<T> {
         }
     }
 
-    /// Loads the chunk, with retries, if the page was rendered with it. Browser only.
+    /// Loads the chunk if the page was rendered with it. Browser only.
     pub async fn load_if_rendered(&self) {
         let selector = format!("[data-part={}]", self.name);
         let rendered = web_sys::window()
@@ -144,7 +142,7 @@ pub fn LazyPage<P: Copy + Send + Sync + 'static>(
     chunk: &'static LazyChunk<fn(P) -> AnyView>,
     page: P,
 ) -> impl IntoView {
-    // The server has every chunk, and the browser loads a rendered page's chunk before hydration.
+    // The browser loads a rendered page's chunk before hydration.
     let shown = match chunk.get() {
         Some(view) => view(page),
         None => view! { <LazyPagePlaceholder chunk page /> }.into_any(),
@@ -155,7 +153,6 @@ pub fn LazyPage<P: Copy + Send + Sync + 'static>(
     }
 }
 
-/// Browser only.
 #[component]
 fn LazyPagePlaceholder<P: Copy + Send + Sync + 'static>(
     chunk: &'static LazyChunk<fn(P) -> AnyView>,
@@ -163,7 +160,7 @@ fn LazyPagePlaceholder<P: Copy + Send + Sync + 'static>(
 ) -> impl IntoView {
     let load_state = RwSignal::new(LoadState::Loading);
     let shown = Memo::new(move |_| load_state.get());
-    // Whether to stop: the chunk is loaded, or the page was closed.
+    // Returns whether the chunk is loaded or the page closed.
     let attempt = async move || {
         let arrived = match chunk.load().await {
             Ok(_) => LoadState::Loaded,

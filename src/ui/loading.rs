@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-/// What is loading, for the `fallback` of a `Suspense`.
+/// What is loading, for a `Suspense`.
 #[component]
 pub fn LoadingIndicator(
     /// "Loading the messages…".
@@ -17,7 +17,7 @@ pub fn LoadingIndicator(
     }
 }
 
-/// A spinning ring, shown at once and not announced.
+/// A ring, not announced.
 #[component]
 pub fn Spinner() -> impl IntoView {
     view! { <span class="spinner" aria-hidden="true"></span> }

@@ -1,4 +1,4 @@
-//! Notices: one or two sentences where the reader is looking.
+//! Notices of one or two sentences.
 
 use super::icon::{Glyph, Icon};
 use leptos::prelude::*;
@@ -11,7 +11,7 @@ pub enum NoticeKind {
     Ok,
     /// Nothing is lost.
     Warn,
-    /// Announced at once by screen readers.
+    /// Announced at once.
     Error,
 }
 
@@ -41,7 +41,7 @@ impl NoticeKind {
     }
 }
 
-/// A notice. Only errors are announced outside a live region.
+/// A notice; only an error is announced outside a live region.
 #[component]
 pub fn Notice(
     #[prop(optional)] kind: NoticeKind,

@@ -5,24 +5,23 @@ use crate::protocol::failure::Failure;
 use leptos::{error::Errors, prelude::*};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Sets the HTTP status, provided by the server for each request.
+/// Sets the HTTP status, provided for each request.
 #[derive(Debug, Clone, Copy)]
 pub struct PageStatus(pub fn(&Failure));
 
-/// Gives the page being rendered a failure's HTTP status. No effect in the browser.
+/// Sets the rendered page's HTTP status. No effect in the browser.
 ///
-/// Only a route with `SsrMode::Async` sends its status after everything is rendered.
+/// Only `SsrMode::Async` sends the status after everything is rendered.
 pub fn set_page_status(failure: &Failure) {
     if let Some(PageStatus(set)) = use_context() {
         set(failure);
     }
 }
 
-/// The first of several errors, for an [`ErrorBoundary`] around what only the browser loads.
+/// The first error, for an [`ErrorBoundary`] around what only the browser loads.
 ///
-/// Not for a page's own data (Leptos 0.8): on the server an error thrown after an `.await` is lost when the
-/// task moves to another thread (leptos-rs/leptos#1209), in the browser its type is lost, and an error from
-/// the server is never cleared.
+/// Not for a page's own data (Leptos 0.8): on the server an error thrown after an `.await` is lost on another thread
+/// (leptos-rs/leptos#1209), in the browser its type is lost, and an error from the server is never cleared.
 #[component]
 pub fn ErrorNotice(errors: ArcRwSignal<Errors>) -> impl IntoView {
     let text = move || errors.with(|errors| Some(errors.iter().next()?.1.to_string()));
@@ -32,7 +31,6 @@ pub fn ErrorNotice(errors: ArcRwSignal<Errors>) -> impl IntoView {
 /// A page that could not be loaded, with a retry button.
 #[component]
 pub fn UnavailablePage<T>(
-    /// "This story could not be loaded".
     heading: &'static str,
     failure: Failure,
     resource: Resource<Result<T, Failure>>,

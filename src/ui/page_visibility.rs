@@ -1,7 +1,6 @@
 //! Visibility of the page (Page Visibility, WHATWG HTML).
 //!
-//! Written on web-sys: leptos-use's hook listens from an effect on, which hydration defers, so it misses a
-//! change before.
+//! leptos-use's hook listens only from an effect, which hydration defers, so it misses earlier changes.
 
 use super::browser;
 use leptos::{ev::visibilitychange, prelude::*};
@@ -9,7 +8,7 @@ use leptos::{ev::visibilitychange, prelude::*};
 #[derive(Debug, Clone, Copy)]
 struct PageVisibility(ReadSignal<bool>);
 
-/// Provides the context, before any effect that depends on it.
+/// Provides the context, before dependent effects.
 pub fn provide_page_visibility() {
     let (is_visible, set_visible) = signal(true);
     Effect::new(move || {
@@ -29,11 +28,11 @@ pub fn provide_page_visibility() {
     provide_context(PageVisibility(is_visible));
 }
 
-/// Whether the page is visible: true on the server and before the first effects.
+/// Whether the page is visible; true before the first effects.
 ///
 /// # Panics
 ///
-/// Outside the app, which provides the context.
+/// Outside the app.
 #[must_use]
 pub fn use_page_visibility() -> Signal<bool> {
     expect_context::<PageVisibility>().0.into()

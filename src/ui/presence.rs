@@ -3,7 +3,7 @@
 use crate::model::user::Presence;
 use leptos::prelude::*;
 
-/// The presence dot, with a text for screen readers. It keeps its space when invisible.
+/// The dot, with a text for screen readers; it always keeps its space.
 #[component]
 pub fn PresenceDot(#[prop(into)] presence: Signal<Presence>) -> impl IntoView {
     view! {

@@ -1,4 +1,4 @@
-//! Runs a [`ReconnectState`] with the page's clock, timers and network events.
+//! Runs a [`ReconnectState`] with the page's clock and events.
 
 use super::browser;
 use crate::model::{
@@ -20,7 +20,7 @@ thread_local! {
     static PAGE_CLOCK: Cell<PageClock> = const { Cell::new(PageClock::new()) };
 }
 
-/// Milliseconds since an arbitrary time, monotonic and including the device's sleep. Browser only.
+/// Monotonic milliseconds, including the device's sleep. Browser only.
 #[must_use]
 pub fn page_now() -> Millis {
     let mut clock = PAGE_CLOCK.get();
@@ -42,12 +42,11 @@ pub trait ReconnectingClient: Copy + 'static {
     /// Opens or closes the connection.
     fn apply(self, effect: ConnectionEffect);
 
-    /// Called often.
     fn on_timer(self) {
         self.dispatch(ConnectionEvent::Timer);
     }
 
-    /// Reconnects without backoff. Browser only.
+    /// Reconnects without backoff.
     fn retry_now(self) {
         self.dispatch(ConnectionEvent::RetryNow);
     }
@@ -63,7 +62,6 @@ pub trait ReconnectingClient: Copy + 'static {
         }
     }
 
-    /// For the next deadline.
     fn set_timer(self) {
         if let Some(deadline) = self.with_reconnect(|state| state.deadline()).flatten() {
             let delay: Millis = (deadline - page_now()).max(0);
@@ -73,7 +71,7 @@ pub trait ReconnectingClient: Copy + 'static {
     }
 }
 
-/// Reports time and network events to a client, until dropped.
+/// Reports events to a client until dropped.
 #[derive(Debug)]
 pub struct PageEvents {
     interval: Option<IntervalHandle>,

@@ -1,4 +1,4 @@
-//! Fetches failed resources again: on reconnect, or when the reader asks.
+//! Fetches failed resources again.
 
 use super::{
     notice::{Notice, NoticeKind},
@@ -9,7 +9,7 @@ use crate::protocol::failure::Failure;
 use leptos::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Refetches a failed resource once per reconnect: repeated requests would add to the server's load.
+/// Refetches a failed resource once per reconnect, to spare the server.
 pub fn refetch_on_reconnect<T>(resource: Resource<Result<T, Failure>>)
 where
     T: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -49,7 +49,6 @@ where
     }
 }
 
-/// The same request may succeed later.
 fn is_transient(failure: &Failure) -> bool {
     match failure {
         Failure::Unavailable | Failure::Unreachable => true,

@@ -1,7 +1,7 @@
 //! The page's WebSocket, for chat, presence and calls, connected across navigation.
 //!
-//! [`crate::model::reconnect`] decides when to reconnect. Written on web-sys: leptos-use's hook reconnects
-//! without jitter and after close codes that forbid it, and detects no dead connections.
+//! [`crate::model::reconnect`] decides when to reconnect: leptos-use's hook reconnects without jitter and after close codes that forbid it,
+//! and detects no dead connections.
 
 pub(crate) mod reconnect_policy;
 
@@ -43,7 +43,7 @@ pub enum SocketStatus {
     Closed(u16),
 }
 
-/// The page's WebSocket, provided once by the app.
+/// The page's WebSocket. Only the browser uses it, except `provide`, `status` and `is_connected`.
 #[derive(Debug, Clone, Copy)]
 pub struct Socket {
     status: RwSignal<SocketStatus>,
@@ -81,7 +81,6 @@ impl Default for Connection {
     }
 }
 
-/// Dropped together with its listeners.
 struct SocketHandle {
     socket: WebSocket,
     _on_open: Closure<dyn FnMut()>,
@@ -95,7 +94,6 @@ impl Drop for SocketHandle {
         self.socket.set_onopen(None);
         self.socket.set_onmessage(None);
         self.socket.set_onclose(None);
-        // Closing a closed socket is allowed.
         let _ = self.socket.close();
     }
 }
@@ -104,7 +102,7 @@ impl Drop for SocketHandle {
 ///
 /// # Panics
 ///
-/// Outside the app, which provides the context.
+/// Outside the app.
 #[must_use]
 pub fn use_socket() -> Socket {
     expect_context()
@@ -139,13 +137,13 @@ impl Socket {
         self.status.into()
     }
 
-    /// Whether the server has welcomed this connection. Tracks the status.
+    /// Whether the connection is welcomed. Tracks the status.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.status.get() == SocketStatus::Connected
     }
 
-    /// This page's client id. Browser only.
+    /// This page's client id.
     #[must_use]
     pub fn client_id(&self) -> ClientId {
         let new_id = || ClientId(browser::new_uuid());
@@ -154,19 +152,19 @@ impl Socket {
             .unwrap_or_else(new_id)
     }
 
-    /// Calls a listener for every server frame, in order of registration. Browser only.
+    /// Calls a listener for every server frame, in order of registration.
     pub fn on_frame(&self, listener: impl Fn(&ServerFrame) + 'static) {
         self.connection
             .with(|connection| connection.listeners.push(Rc::new(listener)));
     }
 
-    /// Sets the function that returns the room cursors to resume from. Browser only.
+    /// Sets the source of the room cursors to resume from.
     pub fn set_cursor_provider(&self, cursors: impl Fn() -> Vec<RoomCursor> + 'static) {
         self.connection
             .with(|connection| connection.cursor_provider = Some(Rc::new(cursors)));
     }
 
-    /// Connects to `/ws` or a guest's path, and stays connected. Browser only; a second call does nothing.
+    /// Connects to `/ws` or a guest's path, and stays connected. A second call does nothing.
     pub fn connect(self, path: impl Into<Cow<'static, str>>) {
         if self.status.get_untracked() != SocketStatus::Idle {
             return;
@@ -180,27 +178,27 @@ impl Socket {
         self.dispatch(ConnectionEvent::Start);
     }
 
-    /// The network may be back: restarts the attempt unless it is recent. Browser only.
+    /// The network may be back: restarts the attempt unless it is recent.
     pub fn retry_on_hint(self) {
         if self.status.get_untracked() == SocketStatus::Reconnecting {
             self.dispatch(ConnectionEvent::NetworkHint);
         }
     }
 
-    /// During a call, dead connections are detected within seconds. Browser only.
+    /// During a call, detects dead connections within seconds.
     pub fn set_urgent(&self, urgent: bool) {
         let now = page_now();
         self.with_reconnect(|reconnect| reconnect.set_urgent(urgent, now));
     }
 
-    /// Whether a reply is outstanding: the server is still processing earlier frames. Browser only.
+    /// Whether the server is still processing earlier frames.
     #[must_use]
     pub fn is_awaiting_reply(self) -> bool {
         self.with_reconnect(|reconnect| reconnect.is_awaiting_reply())
             .unwrap_or_default()
     }
 
-    /// Sends a ping, whose pong confirms every earlier frame. Browser only.
+    /// Sends a ping, whose pong confirms every earlier frame.
     pub fn ping(self) {
         let now = page_now();
         let number = self.with_reconnect(|reconnect| reconnect.policy.start_ping(now));
@@ -210,15 +208,14 @@ impl Socket {
         }
     }
 
-    /// The network may be gone: during a call, the connection counts as dead without a prompt reply. Browser
-    /// only.
+    /// The network may be gone: during a call, the connection counts as dead without a prompt reply.
     pub fn probe(self) {
         let is_probing = self.status.get_untracked() == SocketStatus::Connected
             && self
                 .with_reconnect(|reconnect| reconnect.policy.start_probe())
                 .unwrap_or_default();
         if is_probing {
-            // A reply may have been outstanding for long enough already.
+            // A reply may have been outstanding for long enough.
             if !self.is_awaiting_reply() {
                 self.ping();
             }
@@ -226,7 +223,7 @@ impl Socket {
         }
     }
 
-    /// Returns false when there is no connection: the caller sends again after reconnecting. Browser only.
+    /// Returns false without a connection: the caller sends again after reconnecting.
     pub fn send(&self, frame: &ClientFrame) -> bool {
         if self.status.get_untracked() != SocketStatus::Connected {
             return false;
@@ -234,7 +231,7 @@ impl Socket {
         self.send_text(frame)
     }
 
-    /// A binary frame; see [`Self::send`].
+    /// As [`Self::send`], in binary.
     pub fn send_binary(&self, bytes: &[u8]) -> bool {
         self.status.get_untracked() == SocketStatus::Connected
             && self
@@ -247,7 +244,7 @@ impl Socket {
                 .unwrap_or_default()
     }
 
-    /// Bytes queued by the browser. Browser only.
+    /// Bytes queued by the browser.
     #[must_use]
     pub fn buffered_amount(&self) -> u32 {
         self.connection
@@ -369,8 +366,7 @@ impl Socket {
     }
 
     fn on_close(self, code: u16) {
-        // Client ids are unique: the replacement is a connection that this page had given up and the server
-        // accepted late.
+        // Client ids are unique: the server accepted, late, a connection that this page had given up.
         let is_replaced = code == CloseCode::Replaced.code();
         if is_replaced || CloseCode::should_reconnect(code) {
             self.dispatch(ConnectionEvent::Lost(DisconnectCause::ServerUnavailable));
@@ -396,7 +392,7 @@ impl Socket {
             if may_connect == Some(true) {
                 self.dispatch(ConnectionEvent::RetryNow);
             } else {
-                // A refused check fails at once; wait for the rest of the timeout.
+                // A refused check fails at once: wait nevertheless.
                 let retry_at = (began + check_timeout).max(page_now());
                 self.with_reconnect(|reconnect| reconnect.postpone(retry_at));
                 self.set_timer();

@@ -1,5 +1,4 @@
-//! Times for people: in UTC from the server, in the reader's time zone and language once the page is
-//! hydrated.
+//! Times for people: in UTC, and in the reader's time zone and language after hydration.
 
 use super::browser_state::BrowserState;
 use crate::model::Millis;
@@ -11,12 +10,12 @@ use local::DateFormats;
 pub enum TimeStyle {
     /// `14:05`.
     Time,
-    /// `24 November 2026`, or `Today` and `Yesterday` once hydrated.
+    /// `24 November 2026`; once hydrated, also `Today` and `Yesterday`.
     Day,
     DayTime,
 }
 
-/// Whether the page is hydrated, which puts times into the reader's zone.
+/// Formats times, after hydration in the reader's zone.
 #[derive(Debug, Clone, Copy)]
 pub struct LocalClock {
     is_hydrated: ReadSignal<bool>,
@@ -28,7 +27,7 @@ impl LocalClock {
     pub fn provide() -> Self {
         let (is_hydrated, set_hydrated) = signal(false);
         let formats = BrowserState::<DateFormats>::default();
-        // Two effects: loading the browser's locale data is a task of its own.
+        // Loading the browser's locale data is a task of its own.
         Effect::new(move || {
             formats.with(DateFormats::warm_up);
         });
@@ -41,7 +40,7 @@ impl LocalClock {
         clock
     }
 
-    /// Tracks whether the page is hydrated.
+    /// Formats a time. Tracks hydration.
     #[must_use]
     pub fn text(&self, at: Millis, style: TimeStyle) -> String {
         let local = self
@@ -52,7 +51,7 @@ impl LocalClock {
         local.unwrap_or_else(|| utc::text(at, style))
     }
 
-    /// What may differ between server and browser waits for this.
+    /// Whether the page is hydrated. Tracked.
     #[must_use]
     pub fn is_hydrated(&self) -> bool {
         self.is_hydrated.get()
@@ -64,7 +63,7 @@ impl LocalClock {
         self.is_hydrated.get().then(super::browser::now)
     }
 
-    /// Calendar day, only for comparing. Tracks whether the page is hydrated.
+    /// Calendar day, only for comparing. Tracks hydration.
     #[must_use]
     pub fn day_number(&self, at: Millis) -> i64 {
         const DAY_MILLIS: Millis = 24 * 60 * 60 * 1_000;
@@ -77,7 +76,7 @@ impl LocalClock {
     }
 }
 
-/// A time as a machine-readable `time` element.
+/// A time as a `time` element.
 #[component]
 pub fn LocalTime(
     /// In milliseconds since 1970-01-01T00:00:00Z.
@@ -88,7 +87,7 @@ pub fn LocalTime(
     view! { <time datetime=utc::iso(at)>{move || clock.text(at, style)}</time> }
 }
 
-/// In the reader's zone and language, by the browser's `Intl`.
+/// Uses the browser's `Intl`.
 mod local {
     use super::{Millis, TimeStyle};
     use js_sys::{Array, Date, Function, Intl::DateTimeFormat, Object, Reflect};
@@ -102,7 +101,7 @@ mod local {
     }
 
     impl DateFormats {
-        /// Nearly every time shown needs the time format.
+        /// Nearly every time needs this format.
         pub(super) fn warm_up(&mut self) {
             self.time();
         }
@@ -142,7 +141,7 @@ mod local {
     fn new_format(parts: &[(&str, &str)]) -> Function {
         let options = Object::new();
         for (part, shape) in parts {
-            // Setting a property of a new object cannot fail.
+            // A new object accepts any property.
             let _ = Reflect::set(&options, &(*part).into(), &(*shape).into());
         }
         DateTimeFormat::new(&Array::new(), &options).format()
@@ -201,7 +200,7 @@ mod utc {
     }
 }
 
-/// UTC before hydration: hydration keeps the server's text, so only the machine-readable form matters.
+/// Hydration keeps the server's text, so only the machine-readable form matters.
 #[cfg(not(feature = "ssr"))]
 mod utc {
     use super::{Millis, TimeStyle};

@@ -27,7 +27,7 @@ impl CallsClient {
         self.waiting_call.into()
     }
 
-    /// Status of the peer at a seat; `None` without one.
+    /// The peer's status; `None` without one.
     #[must_use]
     pub fn peer_status(&self, seat: Seat) -> Memo<Option<PeerStatus>> {
         let statuses = self.peer_statuses;
@@ -43,14 +43,14 @@ impl CallsClient {
         Signal::derive(move || statuses.with(sole_path_state).unwrap_or_default())
     }
 
-    /// Media state reported in a two-party call; `None` before the first report.
+    /// The peer's media state in a two-party call, once reported.
     #[must_use]
     pub fn remote_media_state(&self) -> Signal<Option<MediaState>> {
         let statuses = self.peer_statuses;
         Signal::derive(move || statuses.with(|statuses| statuses.get(&SOLE_PEER)?.media_state))
     }
 
-    /// Connection quality of a two-party call; `None` without a connection.
+    /// Connection quality of a two-party call, once measured.
     #[must_use]
     pub fn connection_quality(&self) -> Signal<Option<ConnectionQuality>> {
         let statuses = self.peer_statuses;
@@ -65,13 +65,13 @@ impl CallsClient {
         self.group_calls.into()
     }
 
-    /// The active or last speaker; `None` before anybody spoke.
+    /// The active or last speaker, if any is in the call.
     #[must_use]
     pub fn active_speaker(&self) -> Signal<Option<Seat>> {
         self.active_speaker.into()
     }
 
-    /// Whether the camera's video to any peer is paused to protect the audio.
+    /// Whether the video to any peer is paused.
     #[must_use]
     pub fn is_video_paused(&self) -> Signal<bool> {
         let statuses = self.peer_statuses;
@@ -124,21 +124,21 @@ impl CallsClient {
 
     // Not `.clone()`: JavaScript's `MediaStream.clone` clones the tracks too.
 
-    /// Audio from the peer at a seat. Browser only.
+    /// The peer's audio. Browser only.
     #[must_use]
     pub fn remote_audio(&self, seat: Seat) -> Option<MediaStream> {
         self.peer(seat)
             .map(|peer| Clone::clone(peer.remote_audio()))
     }
 
-    /// Camera video from the peer at a seat. Browser only.
+    /// The peer's camera video. Browser only.
     #[must_use]
     pub fn remote_video(&self, seat: Seat) -> Option<MediaStream> {
         self.peer(seat)
             .map(|peer| Clone::clone(peer.remote_video()))
     }
 
-    /// Screen video from the peer at a seat. Browser only.
+    /// The peer's screen video. Browser only.
     #[must_use]
     pub fn remote_screen(&self, seat: Seat) -> Option<MediaStream> {
         self.peer(seat)

@@ -1,7 +1,7 @@
-//! The connection test: measures which routes this browser's network allows.
+//! Measures which routes this browser's network allows.
 //!
-//! Two peer connections of the page exchange messages over one relay at a time (`iceTransportPolicy: relay`), as a call
-//! does; probing a port would prove less.
+//! Two peer connections of the page exchange messages over one relay (`iceTransportPolicy: relay`), as a call does;
+//! probing a port would prove less.
 
 use super::peer::configuration::rtc_configuration;
 use crate::{
@@ -30,9 +30,9 @@ const ROUND_TRIP_SAMPLES: u32 = 5;
 /// Timings of a connection through a relay.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RelayTimings {
-    /// Milliseconds until the connection opened.
+    /// Until the connection opened.
     pub connect_time: Millis,
-    /// Median round-trip time, in milliseconds.
+    /// The median.
     pub round_trip_time: Millis,
 }
 
@@ -67,7 +67,7 @@ impl TestPeer {
                     .connection
                     .add_ice_candidate_with_opt_rtc_ice_candidate(Some(&candidate));
                 spawn_local(async move {
-                    // A candidate may not apply; others follow.
+                    // Other candidates follow.
                     let _ = JsFuture::from(added).await;
                 });
             }
@@ -123,7 +123,7 @@ fn parse_reflexive_address(candidate: &str) -> Option<String> {
         .map(|address| (*address).to_owned())
 }
 
-/// Measures one relay; `None` if the connection does not open in time.
+/// Measures one relay; `None` on failure or timeout.
 pub async fn test_relay(relay: &IceServer) -> Option<RelayTimings> {
     let started_at = browser::monotonic_now();
     let settings = rtc_configuration(std::slice::from_ref(relay));
@@ -140,7 +140,6 @@ pub async fn test_relay(relay: &IceServer) -> Option<RelayTimings> {
     let mut tell = Some(tx);
     let on_open = one.event_handler(move |_| {
         if let Some(tell) = tell.take() {
-            // The receiver may be gone.
             let _ = tell.send(());
         }
     });
@@ -170,7 +169,7 @@ fn echo_messages(peer: &Rc<TestPeer>) {
             let message = end.event_handler(move |event| {
                 let text = Reflect::get(&event, &"data".into()).ok();
                 if let Some(text) = text.and_then(|text| text.as_string()) {
-                    // Sending fails if the channel has closed meanwhile.
+                    // The channel may have closed meanwhile.
                     let _ = reply_channel.send_with_str(&text);
                 }
             });
@@ -195,7 +194,7 @@ async fn measure_round_trip(peer: &TestPeer, channel: &RtcDataChannel) -> Option
     Some(browser::monotonic_now() - started_at)
 }
 
-/// Exchanges offer and answer (RFC 8829).
+/// RFC 8829.
 async fn negotiate(one: &RtcPeerConnection, other: &RtcPeerConnection) -> Result<(), JsValue> {
     let offer = JsFuture::from(one.create_offer()).await?;
     let offer: &RtcSessionDescriptionInit = offer.unchecked_ref();
@@ -208,11 +207,11 @@ async fn negotiate(one: &RtcPeerConnection, other: &RtcPeerConnection) -> Result
     Ok(())
 }
 
-/// `millis` is the time limit; `None` on timeout.
+/// `None` after `millis`.
 async fn with_timeout<T>(millis: i32, work: impl Future<Output = T>) -> Option<T> {
     let (timer_tx, timer_rx) = oneshot::channel();
     browser::run_after(millis, move || {
-        // The work may have finished, which drops the receiver.
+        // The work may have finished.
         let _ = timer_tx.send(());
     });
     let (work, rang) = (work.fuse(), timer_rx.fuse());

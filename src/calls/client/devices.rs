@@ -26,16 +26,14 @@ use web_sys::{MediaStream, MediaStreamTrack};
 /// State of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceState {
-    /// Closed, with the indicator light off.
     #[default]
     Off,
-    /// Requested; the browser may be prompting for permission.
+    /// The browser may be prompting for permission.
     Requesting,
-    /// Open.
     On,
 }
 
-/// The devices of this page. A `Copy` handle.
+/// The devices of this page.
 #[derive(Debug, Clone, Copy)]
 pub struct Devices {
     microphone: RwSignal<DeviceState>,
@@ -81,7 +79,7 @@ impl Devices {
         self.state_signal(device).into()
     }
 
-    /// Whether the microphone is open and not muted.
+    /// Whether the microphone is open and unmuted.
     #[must_use]
     pub fn is_microphone_live(&self) -> bool {
         self.microphone.get() == DeviceState::On && !self.muted.get()
@@ -93,7 +91,7 @@ impl Devices {
         self.microphone.get_untracked() == DeviceState::On && self.muted.get_untracked()
     }
 
-    /// Level of the microphone, from 0 to 100, even muted.
+    /// Level from 0 to 100, also while muted.
     #[must_use]
     pub fn microphone_level(&self) -> Signal<u8> {
         self.microphone_level.into()
@@ -106,7 +104,7 @@ impl Devices {
             .with(|activity| activity.is_talking_while_muted())
     }
 
-    /// Whether the open microphone is completely silent.
+    /// Whether the open microphone is silent.
     #[must_use]
     pub fn is_microphone_silent(&self) -> bool {
         self.microphone_activity
@@ -131,7 +129,7 @@ impl Devices {
         self.tracks_version.into()
     }
 
-    /// The available devices and the selection among them.
+    /// The available devices and the selection.
     #[must_use]
     pub fn selection(&self) -> DeviceSelection {
         self.selection
@@ -201,7 +199,7 @@ impl Devices {
         match kind {
             DeviceKind::Microphone => self.reopen_device(CaptureDevice::Microphone),
             DeviceKind::Camera => self.reopen_device(CaptureDevice::Camera),
-            // The audio elements follow the selected speaker themselves.
+            // The audio elements follow the selection themselves.
             DeviceKind::Speaker => {}
         }
     }
@@ -212,7 +210,7 @@ impl Devices {
         self.reopen_device(CaptureDevice::Microphone);
     }
 
-    /// A pending request is closed when it arrives.
+    /// A requested camera closes on arrival.
     pub(super) fn close_camera(self) {
         self.close_device(CaptureDevice::Camera);
         self.problem_signal(CaptureDevice::Camera).set(None);
@@ -258,7 +256,7 @@ impl Devices {
         })
     }
 
-    /// The stream of the open camera, for the self view. Browser only.
+    /// The camera's stream, for the self view. Browser only.
     #[must_use]
     pub fn camera_stream(self) -> Option<MediaStream> {
         let track = self.track(TrackSlot::Camera)?;

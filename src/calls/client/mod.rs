@@ -1,7 +1,6 @@
 //! Calls in the browser, behind one handle: [`CallsClient`].
 //!
-//! A frame, a user action or a `PeerEvent` changes the state machine; `CallsClient::update_machine` then adapts the
-//! browser side.
+//! A frame or a user action changes the state machine; `CallsClient::update_machine` then adapts the browser side.
 
 mod accessors;
 pub mod connection_test;
@@ -46,7 +45,7 @@ use state::{
 use track_slot::TrackSlot;
 use transfer::state::FileTransfer;
 
-/// The calls of this page. A `Copy` handle, provided once by the app.
+/// The calls of this page; provided once by the app.
 #[derive(Debug, Clone, Copy)]
 pub struct CallsClient {
     socket: Socket,
@@ -61,7 +60,6 @@ pub struct CallsClient {
     /// Incremented when peer connections are added or removed.
     peers_version: RwSignal<u32>,
     error_message: RwSignal<Option<String>>,
-    /// Calls that this page saw end; their history refetches on a change.
     ended_count: RwSignal<u32>,
     devices: Devices,
     ringer: Ringer,
@@ -69,18 +67,18 @@ pub struct CallsClient {
     retransmit_timers: StoredValue<RetransmitTimers>,
 }
 
-/// Returns the calls of this page.
+/// The calls of this page.
 ///
 /// # Panics
-/// Panics outside the app, which provides the context.
+/// Panics outside the app.
 #[must_use]
 pub fn use_calls() -> CallsClient {
     expect_context()
 }
 
 impl CallsClient {
-    /// Provides the client, inactive, to the whole app. `BuildTracker` must be provided first, so that no reload
-    /// happens during a call.
+    /// Provides the client, inactive, to the whole app. `BuildTracker` must be provided first, to block reloads during
+    /// a call.
     pub fn provide(socket: Socket) -> Self {
         let machine = RwSignal::new(ClientCallMachine::default());
         let state = Memo::new(move |_| machine.with(|machine| machine.state.clone()));
@@ -246,7 +244,7 @@ impl CallsClient {
         self.send_actions(actions);
     }
 
-    /// Declines, cancels, hangs up or closes a summary, depending on the state.
+    /// Declines, cancels, hangs up or closes the summary.
     pub fn leave(self) {
         let actions = self.update_machine(|machine| machine.leave(browser::monotonic_now()));
         self.send_actions(actions);
@@ -283,7 +281,7 @@ impl CallsClient {
         } else {
             self.ringer.stop();
         }
-        // Received files stay while the end of the call is shown.
+        // Received files stay while the call's end is shown.
         if was_ended_closed {
             self.discard_transfers();
         }
@@ -307,7 +305,7 @@ impl CallsClient {
         }
     }
 
-    /// Unsent actions follow on reconnect (`on_welcome`); lost ones are repeated by [`retransmit`].
+    /// Unsent actions follow on reconnect (`on_welcome`); [`retransmit`] repeats lost ones.
     fn send_action(self, call: CallId, action: ClientAction) {
         self.socket.send(&ClientFrame::Call { call, action });
     }

@@ -78,7 +78,7 @@ impl CallsClient {
         }
     }
 
-    /// Sends again what may have been lost with the previous connection.
+    /// Repeats what may be lost with the previous connection.
     fn on_welcome(self) {
         self.cancel_postponed_retransmit();
         let connection = self.update_machine(|machine| machine.group_calls.mark_unconfirmed());

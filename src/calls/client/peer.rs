@@ -1,11 +1,10 @@
-//! The connection to another page: an `RTCPeerConnection` with its channels, tracks and timers (WebRTC 1.0, RFC 8829).
+//! An `RTCPeerConnection` to another page, with its channels, tracks and timers (WebRTC 1.0, RFC 8829).
 //!
-//! Only the caller, the impolite peer of perfect negotiation, makes offers. The callee, the polite peer, requests an
-//! ICE restart with [`SignalingMessage::RestartIce`], so offers never collide: when both sides restarted independently,
-//! some calls recovered on one side only.
+//! Only the caller, the impolite peer of perfect negotiation, makes offers; the callee requests an ICE restart with
+//! [`SignalingMessage::RestartIce`]. When both sides restarted independently, some calls recovered on one side only.
 //!
-//! Every [`TrackSlot`] has a `sendrecv` transceiver from the first offer on, so adding a camera or screen is one
-//! `replaceTrack`, without renegotiation.
+//! Every [`TrackSlot`] has a `sendrecv` transceiver from the first offer on, so adding a camera or screen needs no
+//! renegotiation.
 
 pub(super) mod configuration;
 mod connection;
@@ -60,7 +59,6 @@ impl Peer {
             .dispatch(ConnectionEvent::LocalMediaStateChanged(media_state));
     }
 
-    /// New credentials take effect at the next ICE restart.
     pub(super) fn renew_ice_servers(&self, servers: &[IceServer]) {
         self.connection
             .dispatch(ConnectionEvent::IceServersReceived(servers.to_vec()));
@@ -123,7 +121,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // First, so that the client is told of the transfers that stop.
+        // First, so that the client is told of stopped transfers.
         self.connection.file_transfers.close();
         self.connection.dispatch(ConnectionEvent::Closed);
     }

@@ -233,7 +233,6 @@ impl CallsClient {
             .with_untracked(|state| state.answered_call().map(|view| view.id))
     }
 
-    /// Not confirmed by the server yet.
     pub(super) fn is_answering(self, call: CallId) -> bool {
         self.state.with_untracked(
             |state| matches!(state, ClientCallState::Answering(view) if view.id == call),

@@ -1,4 +1,4 @@
-//! The peers of a call by seat; a two-party call has one, at [`SOLE_PEER`].
+//! The peers of a call by seat.
 
 pub use super::state::recovery::PathState;
 
@@ -18,15 +18,13 @@ pub const SOLE_PEER: Seat = Seat(0);
 /// Status of one peer.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PeerStatus {
-    /// State of the media path.
     pub path_state: PathState,
-    /// What the peer sends; `None` before its first report.
+    /// `None` before its first report.
     pub media_state: Option<MediaState>,
-    /// `None` without a connection.
     pub connection_quality: Option<ConnectionQuality>,
-    /// Incremented when a track of the peer is added.
+    /// Incremented when the peer adds a track.
     pub tracks_version: u32,
-    /// Whether video to this peer is paused to protect the audio.
+    /// Video to this peer is paused.
     pub is_video_paused: bool,
 }
 

@@ -1,7 +1,5 @@
-//! Retransmission of actions to the server.
-//!
-//! Frames can get lost on a live connection, when a server stops or nodes lose each other, so the page repeats
-//! unconfirmed actions; the server replies with the call's state.
+//! Retransmission of unconfirmed actions: frames can get lost on a live connection, when a server stops or nodes lose
+//! each other.
 
 use super::{
     CallsClient,
@@ -56,7 +54,7 @@ impl CallsClient {
             .unwrap_or_default()
     }
 
-    /// A reply confirms every earlier frame: what is still unconfirmed and was due before is repeated.
+    /// A reply confirms every earlier frame; a postponed retransmission follows.
     pub(super) fn on_reply(self) {
         if self.update_timers(RetransmitTimers::on_reply) {
             self.retransmit_unconfirmed();

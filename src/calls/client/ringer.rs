@@ -1,7 +1,6 @@
 //! Ringing: sound, page title, icons, badge and a system notification.
 //!
-//! Web Audio needs a user gesture; before it, only the title and icons change. Of a browser's pages, the holder of a
-//! Web Lock (Web Locks API) plays the sound; if it closes, the next takes over.
+//! Of a browser's pages, the holder of a Web Lock (Web Locks API) plays the sound; if it closes, the next takes over.
 
 use crate::ui::{browser, browser_state::BrowserState};
 use futures::channel::oneshot;
@@ -12,13 +11,13 @@ use web_sys::{
     AudioContext, AudioContextState, Notification, NotificationOptions, NotificationPermission,
 };
 
-/// The ringer of a client; a `Copy` handle.
+/// The ringer of a client.
 #[derive(Debug, Clone, Copy)]
 pub struct Ringer(BrowserState<RingerState>);
 
 #[derive(Default)]
 struct RingerState {
-    /// Incremented on start and stop; timers of a former ring end.
+    /// Incremented on start and stop, which ends former timers.
     generation: u32,
     is_ringing: bool,
     audio: Option<AudioContext>,
@@ -120,7 +119,7 @@ impl Ringer {
         });
         drop(lock);
         if let Some(audio) = audio {
-            // Closing stops the sound; it fails only if already closed.
+            // Closing stops the sound, and fails only if already closed.
             let _ = audio.close();
         }
         if let Some(notification) = notification {
@@ -137,7 +136,7 @@ impl Ringer {
                 .0
                 .with_or_default(|ringer| matches!(ringer.lock, RingLock::Held(_)))
             {
-                // Without Web Audio, only the title and icons change.
+                // Without Web Audio, the page rings silently.
                 let _ = self.play_tones();
             } else if self
                 .0
@@ -163,7 +162,6 @@ impl Ringer {
                 current
             });
             if is_current {
-                // Without Web Audio, only the title and icons change.
                 let _ = self.play_tones();
             }
             // Holds the lock until the sender is dropped.
@@ -285,7 +283,7 @@ fn mark_icons(ringing: bool) {
     if let Some(icon) = icon
         && icon.get_attribute("href").as_deref() != Some(address)
     {
-        // Setting an attribute with a valid name cannot fail.
+        // Setting a valid attribute cannot fail.
         let _ = icon.set_attribute("href", address);
         let name = if ringing {
             "setAppBadge"
@@ -319,7 +317,7 @@ pub fn supports_notifications() -> bool {
         .is_some_and(|window| Reflect::has(&window, &"Notification".into()).unwrap_or(false))
 }
 
-/// Needs a user gesture (HTML, "sticky activation"); true if the browser cannot tell.
+/// Web Audio needs a user gesture (HTML, "sticky activation"); true if the browser cannot tell.
 fn can_play_sound() -> bool {
     let is_activated = || {
         let navigator = web_sys::window()?.navigator();

@@ -1,6 +1,6 @@
-//! The state of calls on this page, without browser access.
+//! The state of calls on this page. Its modules do not access the browser.
 //!
-//! A page shows one [`ClientCallState`] at a time; the server ensures that a person is in at most one call.
+//! A page shows one [`ClientCallState`] at a time; the server keeps a person in at most one call.
 
 pub mod active_speaker;
 pub mod connection_quality;
@@ -16,50 +16,37 @@ use crate::model::{
     user::Person,
 };
 
-/// The state of calls on this page.
+/// The call state of this page.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ClientCallState {
-    /// No call.
     #[default]
     Idle,
-    /// The preview of a call.
     Preview(Preview),
-    /// The server has not replied to a join yet.
+    /// The server has not replied to the join.
     Joining {
-        /// The id sent with the request.
         id: CallId,
-        /// The room of the call.
         room: CallRoom,
     },
-    /// In a group call.
     InGroup(ActiveGroupCall),
-    /// Removed: the person continued on another page, or this one did not reconnect in time.
+    /// The person continued on another page, or this one did not reconnect in time.
     Removed(CallRoom),
-    /// The server has not replied to a start yet.
+    /// The server has not replied to the start.
     Starting {
-        /// The id sent with the request.
         id: CallId,
-        /// The person to call.
         callee: Person,
-        /// Voice or video.
         media: Media,
     },
-    /// An incoming call rings.
     Ringing(CallView),
-    /// Accepted here; not confirmed by the server yet.
+    /// Accepted here; not confirmed by the server.
     Answering(CallView),
-    /// In a two-party call.
     InCall(ActiveCall),
-    /// The summary of the last call.
     Ended(EndedCall),
 }
 
 /// A room whose call this page joins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallRoom {
-    /// Id of the room.
     pub id: RoomId,
-    /// Name of the room.
     pub title: String,
     /// The only call that a guest may join; `None` for a member.
     pub guest_call_id: Option<CallId>,
@@ -68,38 +55,29 @@ pub struct CallRoom {
 /// A group call that this page is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveGroupCall {
-    /// The call.
     pub view: GroupCallView,
-    /// Seat of this page.
     pub seat: Seat,
-    /// The room of the call.
     pub room: CallRoom,
 }
 
 /// The other party of a call to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallTarget {
-    /// A person.
     Person(Person),
-    /// The group call of a room.
     Room(CallRoom),
 }
 
 /// A call to start or join.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
-    /// The other party.
     pub target: CallTarget,
-    /// Voice or video.
     pub media: Media,
-    /// Why the previous attempt was refused.
     pub refusal: Option<String>,
 }
 
 /// A two-party call of this page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveCall {
-    /// The call.
     pub view: CallView,
     /// When it first connected, by the local clock.
     pub connected_since: Option<Millis>,
@@ -108,15 +86,11 @@ pub struct ActiveCall {
 /// The summary of an ended call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedCall {
-    /// Id of the call.
     pub id: CallId,
-    /// The other person.
     pub person: Person,
     /// Side of this page.
     pub side: Side,
-    /// Voice or video.
     pub media: Media,
-    /// The outcome.
     pub outcome: Outcome,
     /// Connected time.
     pub duration: Option<Millis>,
@@ -213,7 +187,7 @@ impl ClientCallState {
         matches!(self, Self::Preview(_)) || self.is_in_call()
     }
 
-    /// The answered two-party call of this page.
+    /// The answered two-party call.
     #[must_use]
     pub fn answered_call(&self) -> Option<&CallView> {
         self.active_call()
@@ -221,8 +195,7 @@ impl ClientCallState {
             .filter(|view| view.state.is_answered())
     }
 
-    /// The two-party call to connect. The caller offers at once, and a ringing page applies the offer, so that
-    /// answering connects at once.
+    /// The two-party call to connect, also while it rings.
     #[must_use]
     pub fn call_to_connect(&self) -> Option<&CallView> {
         match self {

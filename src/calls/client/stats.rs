@@ -49,7 +49,7 @@ impl StatsEntry {
     }
 }
 
-/// `None` if the browser has no statistics.
+/// `None` without statistics.
 pub(super) async fn sample_stats(
     connection: &RtcPeerConnection,
     before: Counters,

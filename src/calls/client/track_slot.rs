@@ -1,16 +1,12 @@
 //! The media tracks that pages exchange, each in a fixed slot.
 
-/// One media track in each direction. Its transceiver (WebRTC 1.0 section 5.4) has the same index on both sides and
-/// exists from the first offer on, even without a track.
+/// One media track in each direction; its transceiver (WebRTC 1.0 section 5.4) has the same index on both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrackSlot {
-    /// Audio of the microphone.
     Microphone,
-    /// Video of the camera.
     Camera,
-    /// Video of a shared screen, window or tab.
+    /// Also a window or a tab.
     Screen,
-    /// Audio of the shared screen, if available.
     ScreenAudio,
 }
 
@@ -23,7 +19,7 @@ impl TrackSlot {
         Self::ScreenAudio,
     ];
 
-    /// The index of the slot in [`Self::ALL`].
+    /// The index in [`Self::ALL`].
     #[must_use]
     pub fn index(self) -> usize {
         match self {

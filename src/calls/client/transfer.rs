@@ -28,7 +28,6 @@ use web_sys::{Event, File, MessageEvent, RtcDataChannel, RtcDataChannelState, Rt
 
 /// Bytes below which sending resumes.
 const BUFFERED_AMOUNT_LOW_THRESHOLD: u32 = 256 * 1_024;
-/// Milliseconds.
 const PROGRESS_INTERVAL: Millis = 150;
 
 pub(super) struct FileTransfers {
@@ -137,7 +136,6 @@ impl FileTransfers {
         self.inner.publish_transfers();
     }
 
-    /// Stops unfinished transfers.
     pub(super) fn close(&self) {
         let inner = &self.inner;
         inner.unverified_tx.close_channel();
@@ -190,7 +188,7 @@ impl Inner {
         if self.is_open()
             && let Ok(text) = serde_json::to_string(message)
         {
-            // The channel may have closed meanwhile; then the call is over.
+            // The channel may have closed meanwhile.
             let _ = self.channel.send_with_str(&text);
         }
     }

@@ -33,7 +33,7 @@ pub(super) struct JoinRetry {
     pub(super) room: RoomId,
 }
 
-/// Open calls and the people in them, shared behind an [`Arc`].
+/// Open calls and the people in them.
 #[derive(Debug)]
 pub struct CallTable {
     pub(super) app: Arc<AppState>,
@@ -71,7 +71,7 @@ impl CallTable {
         self.lock().waiting_call_by_user.get(&user) == Some(&call)
     }
 
-    /// Returns the calls that no longer wait, to be notified after the end is published.
+    /// Returns the calls that no longer wait, to notify once the end is published.
     pub(super) fn remove_call(&self, call: &Call) -> Vec<CallEntry> {
         self.lock().remove(call)
     }
@@ -90,34 +90,32 @@ impl CallTable {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// This node's term as the call leader; none while another node leads.
+    /// This node's term, while it leads.
     #[must_use]
     pub fn current_term(&self) -> Option<LeaderTerm> {
         self.lock().current_term().cloned()
     }
 
-    /// Whether this node is the call leader.
+    /// Whether this node leads.
     #[must_use]
     pub fn is_leader(&self) -> bool {
         self.lock().current_term().is_some()
     }
 
-    /// Runs a task until the term is over; the shutdown waits for it.
+    /// Runs a task until the term is over.
     pub(super) fn spawn(&self, term: LeaderTerm, work: impl Future<Output = ()> + Send + 'static) {
         task::spawn(self.tasks.track_future(async move {
-            // A task that is cut off has nothing to say.
             let _ = term.run(work).await;
         }));
     }
 
-    /// Waits until all spawned tasks have ended.
     pub(super) async fn wait_for_tasks(&self) {
         self.tasks.close();
         self.tasks.wait().await;
         self.tasks.reopen();
     }
 
-    /// Number of open calls; 0 unless this node leads.
+    /// Number of open calls.
     #[must_use]
     pub fn open_call_count(&self) -> usize {
         let open = self.lock();
@@ -155,7 +153,7 @@ impl CallTable {
         Self::notify_no_longer_waiting(free);
     }
 
-    /// The room retains the frame for later subscribers until the call ends.
+    /// The room retains the frame until the call ends.
     pub(super) fn publish_group_call(&self, term: Term, group: GroupCallView) {
         let (room, subject, version) = (group.room, group.id.0, group.as_of);
         if group.is_ended() {
@@ -179,7 +177,7 @@ impl CallTable {
         self.app.connections.retain_frame(room, retained);
     }
 
-    /// Publishes the open group calls to all nodes, so that each corrects what it missed.
+    /// Publishes the open group calls to all nodes.
     pub fn publish_group_calls(&self) {
         let open = self.lock();
         let Some(term) = open.current_term() else {

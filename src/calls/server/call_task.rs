@@ -1,4 +1,4 @@
-//! The task of a two-party call: handles commands in order, stores each change, then publishes it.
+//! The task of a two-party call: decides, stores and publishes its changes.
 
 mod signals;
 
@@ -113,7 +113,6 @@ impl CallTask {
             CallCommand::Signal { from, signal } => self.relay_signal(&from, signal),
             CallCommand::Start { from, id, done } => {
                 self.handle_repeated_start(&from, id).await;
-                // The caller of the command may be gone.
                 let _ = done.send(());
             }
             CallCommand::Leave { user, done } => {
@@ -126,7 +125,7 @@ impl CallTask {
             }
             CallCommand::NoLongerWaiting => {}
             CallCommand::ClientConnected { connection } => {
-                // A later connection or disconnection may have overtaken this command.
+                // Commands may overtake one another.
                 if self.table.app.connections.is_current(&connection) {
                     self.on_client_connected(&connection).await;
                 }
@@ -135,7 +134,7 @@ impl CallTask {
                 connection,
                 disconnect,
             } => {
-                // A newer connection of the client may have replaced the lost one.
+                // The client may have reconnected.
                 if self
                     .table
                     .app
@@ -186,7 +185,7 @@ impl CallTask {
         };
         let request = Request::HangUp;
         let client = self.call.caller_client;
-        // Fails only for a call that has ended.
+        // Fails only after the end.
         let _ = self
             .apply_input(
                 Input::Requested {
@@ -266,8 +265,8 @@ impl CallTask {
         Ok(())
     }
 
-    /// Retries while the term lasts, because a call must not continue from an unstored state; the requester is told
-    /// once. False if the stored call has ended.
+    /// Retries while the term lasts: a call must not continue from an unstored state. Tells the requester once. False if the stored call
+    /// has ended.
     async fn save_with_retries(&self, next: &Call, from: Option<&Connection>) -> bool {
         let mut has_notified = from.is_none();
         loop {
@@ -294,14 +293,13 @@ impl CallTask {
         call
     }
 
-    /// False if the stored call has ended.
     async fn save(&self, call: &Call) -> Result<bool> {
         let (store, term) = (&self.table.app.store, self.term.term());
         let saved = store.save_call(term, &call_row(call)).await?;
         Ok(self.term.check(saved).await)
     }
 
-    /// Posts a stored end. Retries while the term lasts; after that, the next leader posts it.
+    /// Retries while the term lasts; after that, the next leader posts the outcome.
     async fn post_outcome(&self, call: &Call) {
         let State::Ended { outcome } = call.state else {
             return;
@@ -366,8 +364,7 @@ impl CallTask {
     }
 }
 
-/// Whether a request without effect is a repetition. `Connected` is one only once both sides are connected, because
-/// each reports its own path.
+/// Whether a request without effect is a repetition. `Connected` is one only once both sides are connected: each reports its own path.
 fn is_repeated_request(request: Request, state: State) -> bool {
     match request {
         Request::Ringing | Request::Accept | Request::Decline | Request::HangUp => true,

@@ -19,12 +19,10 @@ use tokio::sync::{
 /// Sent by connection tasks and other call tasks.
 #[derive(Debug)]
 pub(super) enum CallCommand {
-    /// A client's request.
     Request {
         from: Arc<Connection>,
         request: Request,
     },
-    /// A signal for the other side.
     Signal {
         from: Arc<Connection>,
         signal: SignalingMessage,
@@ -44,7 +42,6 @@ pub(super) enum CallCommand {
     NoLongerWaiting,
     /// A client connected.
     ClientConnected { connection: Arc<Connection> },
-    /// A client disconnected.
     ClientDisconnected {
         connection: Arc<Connection>,
         disconnect: Disconnect,
@@ -55,13 +52,12 @@ pub(super) enum CallCommand {
 pub(super) enum GroupCallCommand {
     /// A client joins.
     Join { from: Arc<Connection>, id: CallId },
-    /// A signal for the client at a seat.
     Signal {
         from: Arc<Connection>,
         to: Option<Seat>,
         signal: SignalingMessage,
     },
-    /// A participant leaves for another call; `done` fires afterwards.
+    /// As [`CallCommand::Leave`].
     Leave {
         user: UserId,
         done: oneshot::Sender<()>,
@@ -72,14 +68,13 @@ pub(super) enum GroupCallCommand {
     Refresh { from: Arc<Connection> },
     /// A client connected.
     ClientConnected { connection: Arc<Connection> },
-    /// A client disconnected.
     ClientDisconnected {
         connection: Arc<Connection>,
         disconnect: Disconnect,
     },
 }
 
-/// Never waits; commands that find the queue full may overtake one another. A call that has ended needs no command.
+/// Never waits. Commands that find the queue full may overtake one another. An ended call needs none.
 pub(super) fn deliver<T: Send + 'static>(command_tx: &mpsc::Sender<T>, command: T) {
     if let Err(TrySendError::Full(command)) = command_tx.try_send(command) {
         let command_tx = command_tx.clone();

@@ -1,4 +1,4 @@
-//! The task of a group call: handles commands in order, stores each change, then publishes it.
+//! The task of a group call: decides, stores and publishes its changes.
 
 mod guests;
 mod storage;
@@ -38,7 +38,6 @@ use std::{
 };
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
-/// Joins that are remembered, to tell repetitions.
 const MAX_KNOWN_JOINS: usize = 128;
 const GUEST_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 
@@ -54,7 +53,7 @@ pub(super) struct GroupCallTask {
     guests: HashSet<UserId>,
     /// By sending client and receiving seat.
     budgets: HashMap<(ClientId, Seat), SignalBudget>,
-    /// The newest joins that were admitted, by client and id.
+    /// The newest admitted joins, to tell repetitions.
     known_joins: VecDeque<(ClientId, CallId)>,
 }
 
@@ -79,7 +78,7 @@ impl GroupCallTask {
         let (clock, room) = (start_clock(), row.room);
         let call = group_call_from_row(row, limits, clock.now());
         let mut task = Self::new(table, term, call, clock);
-        // The former leader's clock may be ahead, so the version continues from the retained one.
+        // The former leader's clock may be ahead: the version continues from the retained one.
         let known = task.table.app.connections.retained_version(room);
         task.changed_at = known.map_or(task.changed_at, |known| task.changed_at.max(known + 1));
         for user in task.call.ever_joined.clone() {
@@ -146,7 +145,7 @@ impl GroupCallTask {
         command_rx.close();
         while let Some(command) = command_rx.recv().await {
             match command {
-                // Late joins are retried and start a new call.
+                // Late joins start a new call.
                 GroupCallCommand::Join { from, id } => {
                     self.table.release_user(from.person.id, self.call.id);
                     self.retry_join(from, id);
@@ -166,7 +165,7 @@ impl GroupCallTask {
             GroupCallCommand::Join { from, id } => self.handle_join(&from, id).await,
             GroupCallCommand::Signal { from, to, signal } => self.relay_signal(&from, to, signal),
             GroupCallCommand::Leave { user, done } => {
-                // Fails only for a call that has ended.
+                // Fails only after the end.
                 let _ = self.apply_input(GroupCallInput::Leave { user }).await;
                 let _ = done.send(());
             }
@@ -175,12 +174,12 @@ impl GroupCallTask {
                 if self.call.participant(from.client).is_some() {
                     let _ = self.apply_input(GroupCallInput::Leave { user }).await;
                 } else {
-                    // A repeated hang-up, or one from a former client of the participant.
+                    // A repeated hang-up, or one from a former client.
                     self.send_view(&from);
                 }
             }
             GroupCallCommand::Refresh { from } => self.send_view(&from),
-            // A later connection or disconnection may have overtaken this command.
+            // Commands may overtake one another.
             GroupCallCommand::ClientConnected { connection }
                 if !self.table.app.connections.is_current(&connection) => {}
             GroupCallCommand::ClientConnected { connection } => {
@@ -198,7 +197,7 @@ impl GroupCallTask {
                 connection,
                 disconnect,
             } => {
-                // A newer connection of the client may have replaced the lost one.
+                // The client may have reconnected.
                 if self
                     .table
                     .app
@@ -234,12 +233,12 @@ impl GroupCallTask {
             );
         }
         if !is_guest && self.is_outdated_join(user, client, requested_id) {
-            // For a client that was in the call, and for one that waits for its seat.
+            // For clients that were in the call or wait for a seat.
             self.send_view(from);
             let reason = "You are in this call on another page. Join again to move it here.";
             return send_error(from, requested_id, ErrorCode::AlreadyInCall, reason);
         }
-        // The person may have left and started another call since the request.
+        // The person may have entered another call since the request.
         if !self.table.reserve_user(user, self.call.id) {
             if !self.table.is_leader() {
                 return send_error(
@@ -271,7 +270,7 @@ impl GroupCallTask {
                     // A join may come late, over an earlier connection: the client then leaves again, or knows its seat.
                     Some(current) if !current.has_route_of(from) => self.send_view(&current),
                     Some(_) => {}
-                    // The client has disconnected before it was admitted.
+                    // The client disconnected before its admission.
                     None => {
                         let _ = self
                             .apply_input(GroupCallInput::ConnectionLost { client })
@@ -300,8 +299,7 @@ impl GroupCallTask {
         }
     }
 
-    /// A repeated join does not take the call back from a client that joined after it. Guests always join with the id of
-    /// the call.
+    /// A repeated join does not take the call back from a client that joined later. Guests always join with the call's id.
     fn is_outdated_join(&self, user: UserId, client: ClientId, id: CallId) -> bool {
         let mut participants = self.call.participants.iter();
         participants.any(|other| other.user == user && other.client != client)
@@ -395,7 +393,6 @@ impl GroupCallTask {
         Ok(())
     }
 
-    /// Guests have no subscription to the room.
     fn notify_room(&self) {
         self.notify_guests();
         self.table.publish_group_call(self.term.term(), self.view());

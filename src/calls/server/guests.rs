@@ -1,7 +1,6 @@
 //! Guest links of a group call, and the identity of guests.
 //!
-//! A guest is not a user: their cookie is limited to the link's path, and valid until the call ends or the link is
-//! revoked.
+//! A guest is not a user: their cookie is limited to the link's path, and valid until the call ends or the link is revoked.
 
 use crate::{
     calls::api::types::{GuestLinkSummary, GuestLinkTarget, NewGuestLink},
@@ -28,7 +27,7 @@ const HOUR_MILLIS: Millis = 60 * 60 * 1_000;
 /// The guest of the request's cookie, with their token's hash.
 ///
 /// # Errors
-/// Fails if the store fails.
+/// When the store fails.
 pub async fn authenticate_guest(
     app: &AppState,
     headers: &HeaderMap,
@@ -45,7 +44,7 @@ pub async fn authenticate_guest(
 /// Resolves a guest link.
 ///
 /// # Errors
-/// Fails if the store fails.
+/// When the store fails.
 pub async fn resolve_guest_link(
     app: &AppState,
     token: &str,
@@ -74,7 +73,7 @@ pub async fn resolve_guest_link(
             created_by: by,
         });
     }
-    // Admitted guests keep access after the link has expired.
+    // Admitted guests keep access after the link expires.
     if let Some((call_guest, _)) = authenticate_guest(app, headers).await?
         && call_guest.link == link.id
     {

@@ -19,7 +19,7 @@ const MAX_PAST_CALLS: i64 = 50;
 /// The past calls of a person, newest first.
 ///
 /// # Errors
-/// Fails if the store fails.
+/// When the store fails.
 pub async fn list_past_calls(store: &Store, user: UserId) -> Result<Vec<PastCall>> {
     let mut people = HashMap::new();
     let mut past = Vec::new();

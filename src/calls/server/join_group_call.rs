@@ -28,9 +28,8 @@ const RATE_LIMITED_REASON: &str = "Too many attempts. Wait a moment, then join a
 const CALL_ENDED_REASON: &str = "This call is over.";
 
 pub(super) enum JoinDecision {
-    /// The task of this call decides.
     Delegate(CallId, mpsc::Sender<GroupCallCommand>),
-    /// A new call, now registered.
+    /// Now registered.
     NewCall(
         LeaderTerm,
         Box<GroupCallTask>,
@@ -41,7 +40,6 @@ pub(super) enum JoinDecision {
 }
 
 impl CallRegistry {
-    /// Joins a room's group call, or starts one.
     pub(super) async fn join_group_call(
         self: &Arc<Self>,
         from: &Arc<Connection>,
@@ -234,7 +232,7 @@ impl CallRegistry {
             ClientAction::HangUp => GroupCallCommand::HangUp { from },
             _ => GroupCallCommand::Refresh { from },
         };
-        // A call that has ended needs no command.
+        // The call may have ended.
         let _ = entry.command_tx.send(command).await;
     }
 

@@ -38,7 +38,7 @@ impl LeaderTerm {
         self.over.cancelled().await;
     }
 
-    /// Runs a future until the term is over; none if it was cut off.
+    /// Runs a future; none if the term ends first.
     pub(super) async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             // After the end, the future is not polled again.

@@ -24,7 +24,6 @@ pub(super) struct OpenCalls {
 pub(super) struct CallEntry {
     pub(super) caller: UserId,
     pub(super) callee: UserId,
-    /// The task still answers queued commands at the end.
     pub(super) command_tx: mpsc::Sender<CallCommand>,
 }
 
@@ -41,7 +40,6 @@ impl CallEntry {
 }
 
 impl OpenCalls {
-    /// This node's term as the leader.
     pub(super) fn current_term(&self) -> Option<&LeaderTerm> {
         self.term.as_ref().filter(|term| !term.is_over())
     }
@@ -67,7 +65,6 @@ impl OpenCalls {
             && self.waiting_call_by_user.contains_key(&callee))
     }
 
-    /// Returns the calls that no longer wait.
     pub(super) fn remove(&mut self, call: &Call) -> Vec<CallEntry> {
         self.calls.remove(&call.id);
         let mut free = Vec::new();

@@ -1,4 +1,4 @@
-//! The message about a call's outcome, in its room.
+//! The message about a call's outcome, in its room. Its id is the call's, so that posting is idempotent.
 
 use super::view::Parties;
 use crate::{
@@ -12,7 +12,6 @@ use crate::{
     server::{AppState, Error, error::Result, event_log::NewMessage},
 };
 
-/// Idempotent: the message id is the call id.
 pub(super) async fn post(
     app: &AppState,
     parties: &Parties,
@@ -34,7 +33,6 @@ pub(super) async fn post(
     }
 }
 
-/// Idempotent: the message id is the call id.
 pub(super) async fn post_group_call(
     app: &AppState,
     call: &GroupCall,

@@ -29,17 +29,15 @@ use crate::{
 use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot};
 
-/// Milliseconds from the answer until both sides are connected: 15 s for ICE, the rest for a restart and the camera's
-/// prompt.
+/// In milliseconds: 15 s for ICE, the rest for a restart and the camera's prompt.
 const CONNECT_TIMEOUT: Millis = 30_000;
-/// Milliseconds to recover a path; ends calls that both people abandoned.
+/// In milliseconds. Ends calls that both people abandoned.
 const RECONNECT_TIMEOUT: Millis = 60 * 60 * 1_000;
-/// Milliseconds for a caller to reconnect before the answer, at most the configured grace.
+/// In milliseconds; at most the configured grace.
 const CALLER_GRACE_TIMEOUT: Millis = 5_000;
-/// Further senders wait.
 pub(super) const COMMAND_QUEUE_CAPACITY: usize = 64;
 
-/// Registry of open calls, shared behind an [`Arc`].
+/// Registry of open calls.
 #[derive(Debug)]
 pub struct CallRegistry {
     pub(super) table: Arc<CallTable>,
@@ -81,13 +79,11 @@ impl CallRegistry {
         registry
     }
 
-    /// Makes this node the call leader for a term and resumes the stored calls; connected ones are reconnecting. Calls
-    /// end if their clients do not return.
-    ///
-    /// On a single node, call this before clients connect.
+    /// Makes this node the call leader for a term and resumes the stored calls, which end if their clients do not return. On a single
+    /// node, call this before clients connect.
     ///
     /// # Errors
-    /// Fails if the store fails, or a newer term begins.
+    /// When the store fails, or a newer term begins.
     pub async fn become_leader(self: &Arc<Self>, term: Term) -> Result<LeaderTerm> {
         let term = LeaderTerm::new(term);
         let restored = term.run(self.restore_calls(&term)).await;
@@ -103,7 +99,7 @@ impl CallRegistry {
         Ok(term)
     }
 
-    /// Gives up leadership at once: nothing more is decided, stored or sent. The store has all calls.
+    /// Gives up leadership at once: nothing more is decided, stored or sent.
     pub async fn step_down(&self) {
         let open = std::mem::take(&mut *self.table.lock());
         if let Some(term) = open.term {
@@ -131,7 +127,6 @@ impl CallRegistry {
         self.table.open_call_count()
     }
 
-    /// Number of people who are in a call, or whom one rings or waits for.
     #[cfg(test)]
     pub(crate) fn engaged_user_count(&self) -> usize {
         let open = self.table.lock();
@@ -145,12 +140,12 @@ impl CallRegistry {
 
     /// Stops deciding and waits until all decisions are stored.
     pub async fn shut_down(&self) {
-        // Without senders, the tasks end once they have handled what they received.
+        // Without senders, the tasks end after their queued commands.
         *self.table.lock() = OpenCalls::default();
         self.table.wait_for_tasks().await;
     }
 
-    /// Handles a client's action. Replies are frames to the clients concerned, or an error.
+    /// Handles a client's action. Replies and errors are frames.
     pub async fn handle_action(
         self: &Arc<Self>,
         from: &Arc<Connection>,
@@ -259,7 +254,7 @@ impl CallRegistry {
                 .cloned();
             (entry, group_entry)
         };
-        // A failed send means that the call has ended.
+        // If a send fails, the call has ended.
         let sent = match sent {
             (Some(two), _) => two
                 .command_tx
@@ -316,7 +311,7 @@ impl CallRegistry {
         }
     }
 
-    /// After the call is over, the client gets the outcome.
+    /// After the call, the client gets the outcome.
     async fn send_command(&self, from: &Connection, call: CallId, command: CallCommand) {
         let entry = self
             .table

@@ -18,7 +18,7 @@ use crate::{
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// Milliseconds for which an outcome that a former leader did not post is looked for.
+/// How long an unposted outcome is looked for, in milliseconds.
 const UNPOSTED_OUTCOME_AGE: Millis = 7 * 24 * 60 * 60 * 1_000;
 
 impl CallRegistry {
@@ -47,7 +47,7 @@ impl CallRegistry {
         Parties::find(&self.table.app.store, row.caller, row.callee).await
     }
 
-    /// A leader stores the end of a call first. Each outcome is posted once, as its message id is the call's.
+    /// A leader stores the end of a call before it posts the outcome.
     async fn post_missing_outcomes(&self, term: &LeaderTerm) -> Result<()> {
         let (table, since) = (&self.table, clock::now() - UNPOSTED_OUTCOME_AGE);
         for row in table.app.store.list_unposted_calls(since).await? {
@@ -69,7 +69,7 @@ impl CallRegistry {
     }
 
     async fn restore_group_calls(self: &Arc<Self>, term: &LeaderTerm) -> Result<()> {
-        // The names of guests are in the outcomes, which are posted by now.
+        // The outcomes, with the guests' names, are posted by now.
         self.table.app.store.delete_ended_guest_links().await?;
         for row in self.table.app.store.list_open_group_calls().await? {
             let (table, limits) = (self.table.clone(), self.table.group_limits);

@@ -1,6 +1,4 @@
-//! Rate limit of the signals from one client to another.
-//!
-//! An overflow of the receiver's send queue closes its connection, so the budget covers a call's needs, but no flood.
+//! Rate limit of the signals from one client to another: a flood would overflow the receiver's send queue, which closes its connection.
 
 use crate::model::{Millis, call::SignalingMessage, limits};
 use std::time::Duration;
@@ -22,7 +20,7 @@ impl SignalBudget {
         }
     }
 
-    /// Deducts the signal's size if it may pass. The error says how long until it may.
+    /// Deducts the signal's size, or says how long until it may pass.
     pub(super) fn take(&mut self, signal: &SignalingMessage, now: Millis) -> Result<(), Duration> {
         let gained = (now - self.refilled_at)
             .max(0)

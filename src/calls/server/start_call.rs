@@ -1,4 +1,4 @@
-//! Starting a call: a new one, a busy one, the same again, or the answer to one in the other direction.
+//! Starting a call: new, busy, repeated, or the answer to one in the other direction.
 
 use super::{
     call_table::CallTable,
@@ -102,7 +102,6 @@ impl CallRegistry {
                 media,
             };
             match self.decide_start(start) {
-                // Otherwise, the call has ended since the lookup.
                 StartDecision::NewCall(term, call, command_rx) => {
                     if self
                         .spawn_call_task(term, call, parties.clone(), command_rx)
@@ -140,7 +139,6 @@ impl CallRegistry {
         }
     }
 
-    /// Another person's call id is taken.
     async fn answer_repeated_start(&self, from: &Connection, id: CallId, caller: UserId) {
         if caller == from.person.id {
             self.send_past_call(from, id).await;

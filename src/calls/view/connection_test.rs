@@ -32,7 +32,6 @@ enum TestState {
 pub fn ConnectionTest() -> impl IntoView {
     let state = RwSignal::new(TestState::default());
     let findings = RwSignal::new(Vec::<Finding>::new());
-    // The button works only after hydration.
     let is_hydrated = RwSignal::new(false);
     Effect::new(move || is_hydrated.set(true));
     let running = move || state.with(|test| matches!(test, TestState::Running(_)));
@@ -41,7 +40,6 @@ pub fn ConnectionTest() -> impl IntoView {
         state.set(TestState::Running("Requesting relay credentials…"));
         spawn_local(async move {
             let outcome = run_test(state, findings).await;
-            // The component may be unmounted.
             let _ = state.try_set(outcome);
         });
     };
@@ -83,7 +81,6 @@ async fn run_test(state: RwSignal<TestState>, findings: RwSignal<Vec<Finding>>) 
     };
     let show_progress = move |what| drop(state.try_set(TestState::Running(what)));
     let add = move |finding| {
-        // The component may be unmounted.
         let _ = findings.try_update(|findings| findings.push(finding));
     };
     show_progress("Testing the direct route…");

@@ -156,7 +156,6 @@ fn permission_hint(devices: Devices) -> Memo<Option<&'static str>> {
         late.set(false);
         if asking.get().contains(&true) {
             browser::run_after(PERMISSION_HINT_DELAY_MILLIS, move || {
-                // The component may be unmounted.
                 if asking
                     .try_get_untracked()
                     .is_some_and(|asking| asking.contains(&true))
@@ -184,7 +183,7 @@ fn permission_hint(devices: Devices) -> Memo<Option<&'static str>> {
     })
 }
 
-/// The microphone's level, which shows that the others can hear the person.
+/// The microphone's level.
 #[component]
 pub fn LevelMeter() -> impl IntoView {
     let devices = use_calls().devices();

@@ -1,7 +1,7 @@
 //! The dock: shows the call on every page and across navigation.
 //!
-//! In a wide window it is a card in the corner. On a phone, a minimised call is a bar in the flow of the page, so that
-//! it covers neither the text nor the composer.
+//! In a wide window it is a card in the corner. On a phone, a minimised call is a bar in the flow of the page: it covers neither text nor
+//! composer.
 
 use super::{
     dock_size::DockExpanded,
@@ -74,7 +74,7 @@ pub fn Dock() -> impl IntoView {
     let dock = NodeRef::<html::Div>::new();
     let focus_before = FocusBefore::default();
 
-    // Navigation minimises the call and shows the new page.
+    // Navigation minimises the call.
     let path = use_location().pathname;
     Effect::new(move |before: Option<String>| {
         let now = path.get();
@@ -124,8 +124,7 @@ pub fn status_text() -> Memo<String> {
 
 type FocusBefore = BrowserState<Option<HtmlElement>>;
 
-/// The focused element may be gone, and the focus would fall to the body. A person who is typing is not interrupted;
-/// screen readers announce the change.
+/// The focused element may be gone, and the focus would fall to the body. Typing is not interrupted; screen readers announce the change.
 fn update_focus(dock: NodeRef<html::Div>, focus_before: FocusBefore, shown: DockView) {
     request_animation_frame(move || {
         let Some(document) = web_sys::window().and_then(|window| window.document()) else {
@@ -148,7 +147,6 @@ fn update_focus(dock: NodeRef<html::Div>, focus_before: FocusBefore, shown: Dock
                     .ok()
             };
             if let Some(element) = before.map(focusable).or_else(main).filter(|_| has_no_focus) {
-                // Focusing a visible element does not fail.
                 let _ = element.focus();
             }
             return;

@@ -18,7 +18,7 @@ impl DockExpanded {
 /// Whether the dock is expanded.
 ///
 /// # Panics
-/// Panics outside the dock.
+/// Outside the dock.
 #[must_use]
 pub fn use_dock_expanded() -> RwSignal<bool> {
     let DockExpanded(is_expanded) = expect_context();

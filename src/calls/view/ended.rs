@@ -8,7 +8,7 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// The summary of the last call.
+/// Summary of the last call.
 #[component]
 pub fn EndedCard() -> impl IntoView {
     let (calls, loader) = (use_calls(), use_calls_loader());

@@ -189,7 +189,6 @@ fn ParticipantTile(seat: Seat, others: Memo<Vec<ParticipantView>>) -> impl IntoV
     }
 }
 
-/// `None` while connected.
 fn connection_note(other: Option<&PeerStatus>, away: bool) -> Option<&'static str> {
     match other.map(|other| other.path_state) {
         Some(PathState::Connected) => None,
@@ -199,7 +198,7 @@ fn connection_note(other: Option<&PeerStatus>, away: bool) -> Option<&'static st
     }
 }
 
-/// The notice of a removal from a group call.
+/// The notice of a removal from the call.
 #[component]
 pub fn RemovedCard() -> impl IntoView {
     let (calls, loader) = (use_calls(), use_calls_loader());

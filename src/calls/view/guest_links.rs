@@ -45,7 +45,6 @@ pub fn GuestLinks(call: CallId) -> impl IntoView {
         revoke.version().track();
         list_guest_links(call)
     });
-    // A failed fetch leaves the list as it was.
     let links = Memo::new(move |known: Option<&Vec<_>>| match fetched.get() {
         Some(Ok(links)) => links,
         Some(Err(_)) | None => known.cloned().unwrap_or_default(),
@@ -154,7 +153,6 @@ fn GuestLinkItem(
     }
 }
 
-/// The URL is shown only now.
 #[component]
 fn NewLinkField(address: String) -> impl IntoView {
     let field = NodeRef::<html::Input>::new();

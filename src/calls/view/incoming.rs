@@ -33,7 +33,6 @@ pub fn IncomingCard(
     Effect::new(move || {
         if replaces_preview {
             let then = move || {
-                // The component may be unmounted.
                 let _ = ready.try_set(true);
             };
             set_timeout(then, MISCLICK_GUARD_DELAY);

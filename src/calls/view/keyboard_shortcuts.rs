@@ -36,11 +36,8 @@ fn shortcut_for_key(key: &str) -> Option<Shortcut> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FocusKind {
-    /// Handles no keys.
     Nothing,
-    /// Space presses it.
     Control,
-    /// Handles every key.
     Field,
 }
 
@@ -102,7 +99,6 @@ pub fn listen_for_shortcuts(calls: CallsClient) {
                 is_key_held.set(true);
                 devices.toggle_microphone();
             }
-            // The key is still held.
             Shortcut::PushToTalk if is_key_held.get_untracked() => {}
             Shortcut::Microphone
             | Shortcut::Camera

@@ -9,7 +9,7 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// The place of the dock, once in the app.
+/// The dock's place in the app.
 #[component]
 pub fn LazyCallDock() -> impl IntoView {
     let loader = use_calls_loader();
@@ -26,7 +26,7 @@ pub fn LazyCallDock() -> impl IntoView {
     }
 }
 
-/// For a person who starts a call before the chunk is loaded.
+/// For a call started before the chunk is loaded.
 #[component]
 fn LoadingCard() -> impl IntoView {
     let loader = use_calls_loader();

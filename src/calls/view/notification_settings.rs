@@ -98,7 +98,6 @@ pub fn NotificationSettings() -> impl IntoView {
     };
     let on_ask = move |_| {
         request_permission(move |answer| {
-            // The component may be unmounted.
             let _ = notifies.try_set(answer);
         });
     };

@@ -197,7 +197,6 @@ fn PastRow(call: PastCall, is_hydrated: RwSignal<bool>) -> impl IntoView {
     }
 }
 
-/// Disabled until hydration.
 #[component]
 fn CallButtons(person: Person, is_hydrated: RwSignal<bool>) -> impl IntoView {
     let call_actions = use_call_actions();

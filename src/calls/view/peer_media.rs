@@ -46,8 +46,8 @@ fn bind_video_stream(
     });
 }
 
-/// True if the stream was set, which needs an audio track. In Chromium, an element with an empty stream keeps its time
-/// at zero when audio arrives, which looks like blocked playback.
+/// True if the stream was set, which needs an audio track. In Chromium, an element with an empty stream keeps its time at zero when audio
+/// arrives, which looks like blocked playback.
 fn bind_audio_stream(audio: &HtmlMediaElement, stream: Option<&MediaStream>) -> bool {
     let stream = stream.filter(|stream| stream.get_audio_tracks().length() > 0);
     if audio.src_object().as_ref() == stream {
@@ -158,7 +158,7 @@ pub fn PeerAudio(seat: Seat) -> impl IntoView {
             let refused = JsFuture::from(playing).await.err();
             let name = refused
                 .and_then(|why| js_sys::Reflect::get(&why, &"name".into()).ok()?.as_string());
-            // Other errors mean a replaced or removed stream. The component may be unmounted.
+            // Other errors mean a replaced or removed stream.
             let _ = blocked.try_set(name.as_deref() == Some("NotAllowedError"));
         });
     };
@@ -191,13 +191,12 @@ pub fn PeerAudio(seat: Seat) -> impl IntoView {
     }
 }
 
-/// W3C Audio Output Devices; empty selects the default. Without browser support, or if the output is gone, nothing
-/// changes.
+/// W3C Audio Output Devices; empty selects the default.
 fn set_audio_output(element: &HtmlMediaElement, speaker: &str) {
     call_method_if_present(element, "setSinkId", &[speaker.into()]);
 }
 
-/// Full screen and picture-in-picture, for the shared screen or else the video; each button needs browser support.
+/// Full-screen and picture-in-picture buttons, for the shared screen or else the video.
 #[component]
 pub fn VideoButtons(
     /// Shown in full screen.

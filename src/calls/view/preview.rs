@@ -17,7 +17,7 @@ use crate::{
 };
 use leptos::{ev::KeyboardEvent, prelude::*};
 
-/// The preview before starting or joining a call.
+/// Preview before a call.
 #[component]
 pub fn PreviewCard() -> impl IntoView {
     let calls = use_calls();

@@ -92,7 +92,6 @@ fn CallState() -> impl IntoView {
         }
         now.set(browser::monotonic_now());
         let tick = move || now.set(browser::monotonic_now());
-        // Without a timer, only the shown duration stops.
         if let Ok(ticking) = set_interval_with_handle(tick, Duration::from_secs(1)) {
             on_cleanup(move || ticking.clear());
         }

@@ -1,4 +1,4 @@
-//! Answers of the server functions of chat.
+//! Answers of chat's server functions.
 
 use crate::{
     model::{MessageId, message::Message, room::RoomSummary, user::Person},
@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 /// One page of a room's history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomHistory {
-    /// As the reader sees it, with the read cursor from before this request.
+    /// With the read cursor from before this request.
     pub room: RoomSummary,
     /// Oldest first.
     pub messages: Vec<Message>,
     pub has_older: bool,
-    /// Whether live messages are appended to this page.
+    /// Whether live messages are appended.
     #[serde(rename = "newest")]
     pub is_newest: bool,
-    /// A fresh id for the plain HTML form: submitting it twice posts once.
+    /// For the plain HTML form: submitting it twice posts once.
     #[serde(rename = "post_id")]
     pub form_message_id: MessageId,
 }

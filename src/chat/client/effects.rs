@@ -1,4 +1,4 @@
-//! Frames and timers into the state, its effects into signals, session storage, socket and timers.
+//! Passes frames and timers to the state, and executes its effects.
 
 use super::{
     ChatClient,
@@ -8,7 +8,7 @@ use crate::{model::UserId, protocol::ws::ServerFrame, ui::browser};
 use leptos::prelude::*;
 
 impl ChatClient {
-    /// Starts handling frames. `viewer` is the user the page was rendered for. Browser only.
+    /// Starts handling frames for `viewer`. Browser only.
     pub fn subscribe(self, viewer: Option<UserId>) {
         if let Some(viewer) = viewer
             && let Some(saved) = self.storage.load(viewer)

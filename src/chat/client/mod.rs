@@ -1,6 +1,6 @@
-//! The chat of the page, which the app owns, so it survives navigation.
+//! The chat of the page, which survives navigation.
 //!
-//! The rules are in [`state`]. [`ChatClient`] executes their effects and offers their results as signals.
+//! [`ChatClient`] executes the effects of [`state`], which has the rules, and offers signals.
 
 mod effects;
 mod outbox_storage;
@@ -29,7 +29,7 @@ use outbox_storage::OutboxStorage;
 use state::ChatState;
 use std::collections::HashMap;
 
-/// The chat of the page, provided once by the app.
+/// The chat of the page. Only the browser sends, retries, discards and marks as read.
 #[derive(Debug, Clone, Copy)]
 pub struct ChatClient {
     pub rooms: Rooms,
@@ -48,7 +48,7 @@ pub struct ChatClient {
 /// Returns the chat of the page.
 ///
 /// # Panics
-/// Outside the app, which provides it.
+/// Outside the app.
 #[must_use]
 pub fn use_chat() -> ChatClient {
     expect_context()
@@ -70,7 +70,7 @@ impl ChatClient {
         }
     }
 
-    /// Provides the chat to the app. Unsent messages, drafts and uploads block automatic reloads.
+    /// Provides the chat. Unsent messages, drafts and uploads block automatic reloads.
     pub fn provide(socket: Socket, build: BuildTracker) -> Self {
         let chat = Self::new(socket);
         let would_lose =
@@ -95,12 +95,12 @@ impl ChatClient {
             .unwrap_or_default()
     }
 
-    /// Adds rooms from a rendered list. Skips known rooms: one received over the socket is newer.
+    /// Adds rooms from a rendered list, except known ones.
     pub fn add_unknown_rooms(&self, rooms: &[RoomSummary]) {
         self.update(|state| state.add_unknown_rooms(rooms));
     }
 
-    /// Takes the messages out of a newest page and opens the room's timeline with them.
+    /// Moves the messages of a newest page into the room's timeline.
     pub fn take_newest_page(&self, page: &mut RoomHistory) {
         if page.is_newest {
             let messages = std::mem::take(&mut page.messages);
@@ -108,18 +108,18 @@ impl ChatClient {
         }
     }
 
-    /// Adds an older page above the timeline of an open room.
+    /// Adds an older page above a timeline.
     pub fn prepend_page(&self, room: RoomId, messages: Vec<Message>, has_older: bool) {
         self.update(|state| state.prepend_page(room, messages, has_older));
     }
 
-    /// Reads the timeline of an open room and tracks it. `None` once the room was left for several others.
+    /// Reads a room's timeline and tracks it. `None` once the room was left for several others.
     pub fn with_timeline<T>(&self, room: RoomId, read: impl FnOnce(&Timeline) -> T) -> Option<T> {
         self.timeline_trigger(room).track();
         self.with_timeline_untracked(room, read)
     }
 
-    /// As [`Self::with_timeline`], without tracking it. `read` must not use the chat.
+    /// As [`Self::with_timeline`], without tracking. `read` must not use the chat.
     pub fn with_timeline_untracked<T>(
         &self,
         room: RoomId,
@@ -151,18 +151,18 @@ impl ChatClient {
         self.state.with_value(|state| !state.outbox().is_empty())
     }
 
-    /// Sends a message through the outbox. Browser only.
+    /// Sends a message through the outbox.
     pub fn send_message(&self, room: RoomId, text: MessageText) {
         let (id, at) = (MessageId(browser::new_uuid()), browser::now());
         self.update(|state| state.send_message(id, room, text, at));
     }
 
-    /// Sends a refused message again. Browser only.
+    /// Sends a refused message again.
     pub fn retry(&self, id: MessageId) {
         self.update(|state| state.retry(id));
     }
 
-    /// Removes an unacknowledged message. Browser only.
+    /// Removes an unacknowledged message.
     pub fn discard(&self, id: MessageId) {
         self.update(|state| state.discard(id));
     }
@@ -174,7 +174,7 @@ impl ChatClient {
         }
     }
 
-    /// Marks a room as read up to and including `seq` and sends the cursor. Browser only.
+    /// Marks a room as read up to and including `seq`.
     pub fn mark_read(&self, room: RoomId, seq: Seq) {
         self.update(|state| state.mark_read(room, seq));
     }

@@ -19,7 +19,7 @@ impl OutboxStorage {
         }
     }
 
-    /// From before a reload, once. Browser only.
+    /// `None` after the first call. Browser only.
     pub(super) fn load(self, author: UserId) -> Option<Outbox> {
         if self.key.with_value(Option::is_some) {
             return None;
@@ -31,11 +31,10 @@ impl OutboxStorage {
         Some(saved.unwrap_or_default())
     }
 
-    /// Nothing is saved while the author is unknown.
     pub(super) fn save(self, outbox: &Outbox) {
         self.key.with_value(|key| {
             if let Some(key) = key {
-                // Serialising our own type to a string cannot fail.
+                // Serialising our own type cannot fail.
                 let text = serde_json::to_string(outbox).unwrap_or_default();
                 browser::session_storage_set(key, &text);
             }

@@ -1,4 +1,4 @@
-//! The rooms of the current user: a change notifies only the readers of that room.
+//! The current user's rooms: a change notifies only that room's readers.
 
 use crate::model::{
     RoomId,
@@ -14,14 +14,14 @@ struct RoomState {
     list: Vec<RoomSummary>,
 }
 
-/// The current user's rooms. An unknown one reads as `None` until it is added.
+/// The current user's rooms.
 #[derive(Debug, Clone, Copy)]
 pub struct Rooms(Store<RoomState>);
 
 impl Rooms {
     pub(super) fn new() -> Self {
         let store = Store::new(RoomState::default());
-        // The keys must exist before the first write by key, which would otherwise lock the store twice.
+        // Without keys, the first write by key would lock the store twice.
         store.list().update_keys();
         Self(store)
     }
@@ -36,7 +36,7 @@ impl Rooms {
         })
     }
 
-    /// A property of a room, or its default while the room is unknown.
+    /// A property of a room, or its default until the room is added.
     #[must_use]
     pub fn property<T>(self, room: RoomId, property: fn(&RoomSummary) -> T) -> Memo<T>
     where
@@ -48,7 +48,7 @@ impl Rooms {
         })
     }
 
-    /// The number of unread messages in all rooms.
+    /// Unread messages in all rooms.
     #[must_use]
     pub fn unread(self) -> i64 {
         self.0.list().read().iter().map(|room| room.unread).sum()

@@ -1,5 +1,4 @@
-//! Uploads: files sent in chunks over the page's WebSocket. Few chunks are in flight, so that a chat message
-//! does not wait behind a file.
+//! Files sent in chunks over the page's WebSocket: few are in flight, so that chat does not wait.
 
 use crate::{
     model::{
@@ -27,7 +26,7 @@ pub enum UploadState {
 /// A file being sent into a room.
 #[derive(Debug, Clone, PartialEq, Eq, Store)]
 pub struct Upload {
-    /// Also the id of the message it becomes.
+    /// The id of the message it becomes.
     pub id: MessageId,
     pub room: RoomId,
     pub name: String,
@@ -46,30 +45,30 @@ pub struct UploadList {
     uploads: Vec<Upload>,
 }
 
-/// One upload in the store; its fields notify separately.
+/// One upload; its fields notify separately.
 pub type UploadField = AtKeyed<Store<UploadList>, UploadList, MessageId, Vec<Upload>>;
 
 /// All uploads of the page.
 #[derive(Debug, Clone, Copy)]
 pub struct Uploads {
     list: Store<UploadList>,
-    /// Of the uploads in progress; none on the server.
+    /// Of the uploads in progress.
     sources: StoredValue<HashMap<MessageId, SendWrapper<Source>>>,
 }
 
 #[derive(Debug)]
 struct Source {
     file: File,
-    /// Offset of the next chunk, in bytes.
+    /// Offset in bytes.
     next: u64,
-    /// One read at a time keeps the chunks in order.
+    /// One read at a time keeps the order.
     is_reading: bool,
 }
 
 impl Uploads {
     pub(super) fn new() -> Self {
         let list = Store::new(UploadList::default());
-        // The keys must exist before the first write by key, which would otherwise lock the store twice.
+        // Without keys, the first write by key would lock the store twice.
         list.uploads().update_keys();
         Self {
             list,
@@ -94,7 +93,7 @@ impl Uploads {
         })
     }
 
-    /// The upload with this id. It may have ended: read it with `try_` methods.
+    /// An upload, which may have ended: read it with `try_` methods.
     #[must_use]
     pub fn at(self, id: MessageId) -> UploadField {
         self.list.uploads().at_key(id)
@@ -153,7 +152,6 @@ impl Uploads {
         }
     }
 
-    /// After a reconnect.
     pub(super) fn reannounce_all(self, socket: Socket) {
         let mut in_progress = self.list.uploads().get_untracked();
         in_progress.retain(|upload| upload.state == UploadState::InProgress);
@@ -215,12 +213,12 @@ impl Uploads {
         let Some((blob, offset, end)) = next.flatten() else {
             return;
         };
-        // Not scoped: an upload outlives the room's page.
+        // An upload outlives the room's page.
         spawn_local(async move {
             let bytes = JsFuture::from(blob.array_buffer()).await;
             let is_current = self.with_source(id, |source| {
                 source.is_reading = false;
-                // A reconnect meanwhile may have changed the offset.
+                // A reconnect may have changed the offset.
                 let is_current = source.next == offset;
                 if is_current {
                     source.next = end;

@@ -1,4 +1,4 @@
-//! The group call of a room: its participants, buttons to start and join it.
+//! A room's group call.
 
 use crate::{
     model::{
@@ -17,7 +17,7 @@ use leptos::prelude::*;
 /// The text names every participant.
 const MAX_AVATARS: usize = 6;
 
-/// The card below a timeline while its call is ongoing.
+/// Shown while a call is ongoing.
 #[component]
 pub(super) fn GroupCallCard(room: RoomId, title: String) -> impl IntoView {
     let call_actions = use_call_actions();
@@ -77,7 +77,7 @@ pub(super) fn GroupCallCard(room: RoomId, title: String) -> impl IntoView {
     }
 }
 
-/// The button that starts a call; hidden while one is ongoing.
+/// Hidden while a call is ongoing.
 #[component]
 pub(super) fn GroupCallButton(room: RoomId, title: String) -> impl IntoView {
     let call_actions = use_call_actions();

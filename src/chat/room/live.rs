@@ -1,4 +1,4 @@
-//! A room's newest messages, live, and the read cursor.
+//! A room's newest messages, and the read cursor.
 
 use super::{
     group_call::GroupCallCard,
@@ -110,7 +110,7 @@ pub(super) fn LiveRoom(page: RoomHistory, me: Person) -> impl IntoView {
     }
 }
 
-/// Keeps the view at the end of the timeline, and the read cursor at what is seen.
+/// Keeps the view at the timeline's end, and the read cursor at what is seen.
 fn follow_timeline(
     room: RoomId,
     outgoing: Memo<Vec<OutboxEntry>>,
@@ -118,7 +118,7 @@ fn follow_timeline(
     is_visible: Signal<bool>,
 ) {
     let (chat, socket) = (use_chat(), use_socket());
-    // A banner or an on-screen keyboard resizes the view.
+    // An on-screen keyboard resizes the view.
     use_resize_observer(scroll.view, move |_, _| scroll.follow_end());
     Effect::new(move || {
         chat.with_timeline(room, |_| ());
@@ -194,7 +194,7 @@ fn JumpToLatest(room: RoomId, me: UserId, scroll: TimelineScroll) -> impl IntoVi
     }
 }
 
-/// A link, so it works before hydration.
+/// A link works before hydration.
 #[component]
 fn OlderMessages(room: RoomId, slug: String, oldest: Seq, scroll: TimelineScroll) -> impl IntoView {
     let chat = use_chat();
@@ -208,7 +208,7 @@ fn OlderMessages(room: RoomId, slug: String, oldest: Seq, scroll: TimelineScroll
         }
         is_busy.set(true);
         let slug = slug.clone();
-        // The component's signals are gone once the room is left.
+        // The signals are gone once the room is left.
         spawn_local_scoped_with_cancellation(async move {
             match find_room_history(slug, Some(oldest), false).await {
                 Ok(page) => scroll.preserve_position(|| {
@@ -235,7 +235,7 @@ fn OlderMessages(room: RoomId, slug: String, oldest: Seq, scroll: TimelineScroll
     }
 }
 
-/// Its height is reserved, so that nothing shifts.
+/// Its height is reserved.
 #[component]
 fn TypingLine(room: RoomId) -> impl IntoView {
     let chat = use_chat();

@@ -77,11 +77,9 @@ pub fn RoomPageView() -> impl IntoView {
     }
 }
 
-/// Recreates the elements for each page of history: Leptos would reuse those of the previous room, with the
-/// text typed there.
+/// Recreates the elements for each page: Leptos would reuse those of another room, with the text typed there.
 #[component]
 fn KeyedRoom(page: RoomHistory, me: Person) -> impl IntoView {
-    // Every answer has its own.
     let key = page.form_message_id;
     view! {
         <For each=move || [page.clone()] key=move |_| key let:page>
@@ -124,7 +122,7 @@ fn RoomStatus(kind: RoomKind, other_person: Option<Person>) -> impl IntoView {
     let clock = expect_context::<LocalClock>();
     let presence = other_person.map(|person| people.presence_of(person.id));
     let online_count = people.online_count();
-    // Presence differs between server and browser: the text is constant until hydration.
+    // Presence may differ in the browser: the text is constant until hydration.
     let text = move || match (kind, presence, clock.is_hydrated()) {
         (RoomKind::Direct, _, false) => "Only the two of you".to_owned(),
         (RoomKind::Public, _, false) => "Open to everyone".to_owned(),
@@ -139,7 +137,7 @@ fn RoomStatus(kind: RoomKind, other_person: Option<Person>) -> impl IntoView {
     view! { <p class="room-status quiet-text small-text">{text}</p> }
 }
 
-/// An older page of history, not live.
+/// An older page, not live.
 #[component]
 fn OlderHistory(page: RoomHistory, me: UserId) -> impl IntoView {
     let newest_href = format!("/chat/{}", page.room.slug);

@@ -7,7 +7,7 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Maximum time between grouped messages of one author, in milliseconds.
+/// Maximum time between grouped messages.
 const CONTINUATION_WINDOW: Millis = 5 * 60 * 1_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(super) enum Row {
     },
 }
 
-/// The `<For>` key: everything that changes a row's appearance.
+/// All that changes a row's appearance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum RowKey {
     Day(i64),
@@ -55,13 +55,13 @@ impl Row {
     }
 }
 
-/// Messages that arrived while the reader was away: after `from`, up to and including `to`.
+/// Messages that arrived while the reader was away, after `from` up to and including `to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct UnreadRange {
     pub(super) from: Seq,
-    /// [`Seq::MAX`] while the page is hidden or its visibility is unknown.
+    /// [`Seq::MAX`] unless the page is known to be visible.
     pub(super) to: Seq,
-    /// Their own messages do not count as unread.
+    /// Their own messages do not count.
     pub(super) reader: UserId,
 }
 
@@ -70,7 +70,7 @@ impl UnreadRange {
         message.seq > self.from && message.seq <= self.to && message.author.id != self.reader
     }
 
-    /// Starts a range when the page is hidden and ends it when visible. `head` is the newest sequence.
+    /// Starts a range when the page is hidden and ends it when visible.
     pub(super) fn on_visibility(self, is_visible: bool, head: Seq) -> Self {
         let was_visible = self.to != Seq::MAX;
         match (was_visible, is_visible) {

@@ -3,14 +3,14 @@
 use leptos::{html, prelude::*};
 use web_sys::Element;
 
-/// Maximum distance from the end that counts as the end, in CSS pixels.
+/// Distance that counts as the end, in CSS pixels.
 const NEAR_END_PX: i32 = 80;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TimelineScroll {
     pub(super) view: NodeRef<html::Div>,
     pub(super) is_at_end: RwSignal<bool>,
-    /// `scrollTop` at the last scroll event, in CSS pixels.
+    /// In CSS pixels, at the last scroll event.
     last_scroll_top: StoredValue<i32>,
 }
 
@@ -23,7 +23,7 @@ impl TimelineScroll {
         }
     }
 
-    /// `None` also once the room was left, which frames and events may outlive.
+    /// `None` also once the room was left: events may come later.
     fn element(self) -> Option<Element> {
         self.view.try_get_untracked().flatten().map(Into::into)
     }
@@ -32,7 +32,7 @@ impl TimelineScroll {
         self.is_at_end.try_get_untracked().unwrap_or_default()
     }
 
-    /// Only scrolling up leaves the end: added rows move the end away from a container that has not moved.
+    /// Only scrolling up leaves the end: added rows move the end, but not the container.
     pub(super) fn on_scroll(self) {
         let Some(view) = self.element() else {
             return;
@@ -59,7 +59,7 @@ impl TimelineScroll {
         }
     }
 
-    /// In the next animation frame, when new rows are laid out.
+    /// Once new rows are laid out.
     fn scroll_to_end(self) {
         request_animation_frame(move || {
             if let Some(view) = self.element() {

@@ -1,4 +1,4 @@
-//! Inspection of a received file: its hash, its type, and a safe name.
+//! A received file's hash, type, and safe name.
 
 use crate::model::{limits, message::ImageSize, user::is_default_ignorable};
 use imagesize::ImageType;
@@ -17,7 +17,7 @@ pub(super) struct InspectedFile {
     pub(super) image: Option<ImageSize>,
 }
 
-/// Reads a file to its end, and rewinds it.
+/// Reads and rewinds the file.
 pub(super) fn inspect(mut file: &File) -> io::Result<InspectedFile> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
@@ -41,7 +41,7 @@ pub(super) fn inspect(mut file: &File) -> io::Result<InspectedFile> {
     })
 }
 
-/// An image that browsers display. SVG is excluded: it can contain scripts.
+/// SVG is excluded: it can contain scripts.
 fn detect_image(mut file: BufReader<&File>) -> Option<(&'static str, Option<ImageSize>)> {
     let media_type = match imagesize::reader_type(&mut file).ok()? {
         ImageType::Png => "image/png",
@@ -59,8 +59,8 @@ fn detect_image(mut file: BufReader<&File>) -> Option<(&'static str, Option<Imag
     (width > 0 && height > 0).then_some((media_type, Some(ImageSize { width, height })))
 }
 
-/// The last path segment without leading dots and control or default-ignorable characters, at most
-/// [`limits::MAX_FILE_NAME_CHARS`] long; "file" if nothing is left.
+/// The last path segment, at most [`limits::MAX_FILE_NAME_CHARS`] long, without leading dots and control or default-ignorable characters;
+/// "file" if nothing is left.
 pub(super) fn sanitize_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let clean: String = last

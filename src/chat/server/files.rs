@@ -82,7 +82,7 @@ async fn get_file(
 
 #[derive(Debug, PartialEq, Eq)]
 enum FileResponse {
-    /// Status 304: the content behind a hash never changes.
+    /// Status 304: a hash's content never changes.
     NotModified,
     /// Status 200.
     Full,
@@ -92,7 +92,7 @@ enum FileResponse {
     RangeNotSatisfiable,
 }
 
-/// Evaluates conditional and range requests (RFC 9110 sections 13 and 14). Several ranges get the whole file.
+/// RFC 9110 sections 13 and 14. Several ranges get the whole file.
 fn select_response(request_headers: &HeaderMap, tag: &str, size: u64) -> FileResponse {
     let text = |name| {
         request_headers
@@ -101,7 +101,7 @@ fn select_response(request_headers: &HeaderMap, tag: &str, size: u64) -> FileRes
     };
     let is_known = text(header::IF_NONE_MATCH).is_some_and(|tags| {
         let mut tags = tags.split(',').map(str::trim);
-        // RFC 9110: the weak comparison.
+        // Weak comparison.
         tags.any(|known| known == "*" || known.trim_start_matches("W/") == tag)
     });
     if is_known {

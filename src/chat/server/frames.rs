@@ -24,7 +24,7 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// The chat service behind the WebSocket, one per process.
+/// Chat behind the WebSocket, one per process.
 #[derive(Debug)]
 pub struct ChatService {
     app: Arc<AppState>,
@@ -34,9 +34,9 @@ pub struct ChatService {
 #[derive(Debug)]
 pub struct ResumeReply {
     pub reply: ServerFrame,
-    /// The missed events, to send after the reply in this order.
+    /// To send after the reply, in this order.
     pub missed: Vec<EncodedEvent>,
-    /// `None` unless all missed events are included.
+    /// `None` if events are missing.
     pub replayed_to: Option<(Stream, Seq)>,
 }
 
@@ -142,7 +142,7 @@ impl ChatService {
         commit.await.map_err(|error| refusal_in(room, error))
     }
 
-    /// Replies with the offset to start at, `sent` or `refused`.
+    /// Replies with the offset to start at, `refused`, or `sent` if the whole file is here.
     pub async fn announce_upload(
         &self,
         from: &Connection,
@@ -164,7 +164,7 @@ impl ChatService {
         ]
     }
 
-    /// Handles a binary frame: a chunk of an upload.
+    /// Handles a chunk of an upload.
     pub async fn receive_chunk(&self, from: &Connection, frame: &[u8]) -> Vec<ServerFrame> {
         let chunk = match Chunk::decode(frame) {
             Ok(chunk) => chunk,
@@ -178,12 +178,12 @@ impl ChatService {
         ]
     }
 
-    /// Removes an upload and its partial file.
+    /// Removes an upload.
     pub async fn cancel_upload(&self, from: &Connection, id: MessageId) {
         self.uploads.forget(from.person.id, id).await;
     }
 
-    /// Moves a read cursor forward and sends it to all pages of that user.
+    /// Moves a read cursor forward, and tells the user's pages.
     pub async fn mark_read(&self, from: &Connection, room: RoomId, seq: Seq) -> Vec<ServerFrame> {
         match self
             .app
@@ -221,7 +221,7 @@ impl ChatService {
     }
 
     async fn check_member(&self, from: &Connection, room: RoomId) -> Result<()> {
-        // Only members are subscribed; the store also knows memberships just created elsewhere.
+        // The store also knows memberships just created elsewhere.
         if self.app.connections.is_subscribed(from, room)
             || self.app.store.is_member(room, from.person.id).await?
         {

@@ -45,7 +45,7 @@ pub(super) fn refusal_in(room: RoomId, error: Error) -> Refusal {
     }
 }
 
-/// A message that the server could not store may be sent again after a backoff with jitter.
+/// An unstored message may be sent again after a backoff with jitter.
 pub(super) fn with_backoff(refusal: Refusal, refusals: u32) -> Refusal {
     match refusal.code {
         ErrorCode::Unavailable => {

@@ -17,7 +17,7 @@ use crate::{
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// The next page shows the room as read; a store that is slow delays this one no longer.
+/// A slow store delays a page no longer; marking goes on, and the next page shows it.
 const MARK_AS_READ_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The room list and the presence list of a user.
@@ -31,7 +31,7 @@ pub async fn sidebar(app: &AppState, me: Person) -> Result<Sidebar> {
     Ok(Sidebar { me, rooms, people })
 }
 
-/// The page before a sequence, or the newest, which is marked as read if asked.
+/// The page before a sequence, or the newest, marked as read if asked.
 ///
 /// # Errors
 ///
@@ -50,7 +50,7 @@ pub async fn find_room_history(
         .find_room(id, user.id)
         .await?
         .ok_or_else(missing)?;
-    // Nothing after `room.head`: the live stream continues there without a gap or a duplicate.
+    // The live stream continues at `room.head` without a gap or a duplicate.
     let before = before.unwrap_or(Seq::MAX).min(room.head + 1);
     let mut messages = app
         .store
@@ -74,7 +74,6 @@ pub async fn find_room_history(
     })
 }
 
-/// Who reads while nothing can be stored still reads: waits for [`MARK_AS_READ_TIMEOUT`] at most.
 async fn mark_as_read(app: &AppState, room: RoomId, user: UserId, seq: Seq) {
     let (event_log, connections) = (app.event_log.clone(), app.connections.clone());
     let marked = task::spawn(async move {
@@ -120,7 +119,7 @@ pub async fn post_message(
         .await
 }
 
-/// Creates a public room with every user as a member, and returns its slug.
+/// Creates a public room of all users, and returns its slug.
 ///
 /// # Errors
 ///
@@ -146,7 +145,7 @@ pub async fn create_room(app: &AppState, creator: &Person, name: &str) -> Result
     Ok(slug)
 }
 
-/// The slug of the direct room of two users, created if needed.
+/// The slug of two users' direct room, created if needed.
 ///
 /// # Errors
 ///

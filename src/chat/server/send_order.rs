@@ -1,7 +1,6 @@
-//! Order of a connection's messages: what follows a refused message in its room is refused as well, so that a client
-//! that sends them again in order never posts them in another.
+//! What follows a refused message in its room is refused as well, so that messages sent again are posted in order.
 //!
-//! No clock decides: however late a frame is read, it is judged by what the client sent before it.
+//! No clock decides: a frame that is read late is judged by what was sent before it.
 
 use crate::{
     model::{MessageId, RoomId},
@@ -12,12 +11,12 @@ use tokio::time::Instant;
 
 /// Beyond it, nothing is held back in further rooms.
 const MAX_HELD_ROOMS: usize = 64;
-/// Of a room. Of later ones, the newest is known.
+/// Of a room; of later ones, the newest is known.
 const MAX_FOLLOWERS: usize = 64;
 /// Of a message that follows one whose time to retry has come.
 const OVERDUE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Rooms of one connection in which a message was refused for now. A new connection starts without.
+/// Rooms of one connection in which a message was refused for now.
 #[derive(Debug, Default)]
 pub struct SendOrder {
     held: Vec<HeldRoom>,
@@ -26,18 +25,18 @@ pub struct SendOrder {
 #[derive(Debug)]
 struct HeldRoom {
     room: RoomId,
-    /// What the room's other messages wait for.
+    /// The room's other messages wait for it.
     first: MessageId,
-    /// Refused because of it. A client sends one of them again only after `first`, or without it.
+    /// A client sends one of them again only after `first`, or without it.
     followers: Vec<MessageId>,
     code: ErrorCode,
     retry_at: Instant,
-    /// How often `first` was refused.
+    /// Of `first`.
     refusals: u32,
 }
 
 impl SendOrder {
-    /// Lets a message be judged, and returns how often it was refused before.
+    /// Returns how often the message was refused before.
     ///
     /// # Errors
     ///
@@ -50,7 +49,7 @@ impl SendOrder {
         if held.first == id {
             return Ok(self.held.swap_remove(position).refusals);
         }
-        // The client has given the first one up.
+        // The client has given up the first.
         if held.followers.contains(&id) {
             self.held.swap_remove(position);
             return Ok(0);
@@ -62,7 +61,7 @@ impl SendOrder {
         Err(following_refusal(held.code).with_retry_after(wait))
     }
 
-    /// Holds back what follows a message that was refused for now, for the `refusals`-th time.
+    /// Holds back what follows a message that was refused for the `refusals`-th time.
     pub(super) fn hold(&mut self, room: RoomId, first: MessageId, why: &Refusal, refusals: u32) {
         let Some(retry_after_ms) = why.retry_after_ms else {
             return;
@@ -104,7 +103,6 @@ mod tests {
         Refusal::new(code, "later").with_retry_after(Duration::from_millis(retry_after_ms))
     }
 
-    /// Code and milliseconds.
     fn wait(admitted: Result<u32, Refusal>) -> Option<(ErrorCode, u32)> {
         admitted
             .err()

@@ -1,8 +1,7 @@
 //! Uploads: files being sent into a room.
 //!
-//! The length of `files/partial/{user}-{id}` is the number of bytes received, so that an upload survives
-//! reconnects and restarts. A complete file is stored once under its SHA-256 and becomes a message with the
-//! upload's id.
+//! The length of `files/partial/{user}-{id}` is the bytes received, so an upload survives reconnects and restarts. A complete file is
+//! stored under its SHA-256 and becomes a message with the upload's id.
 
 use super::{
     file_inspection::{inspect, sanitize_name},
@@ -30,12 +29,11 @@ use std::{
 use tokio::{fs, io::AsyncWriteExt, sync::OwnedMutexGuard, time::Instant};
 
 const MAX_UPLOADS_PER_USER: usize = limits::MAX_UPLOADS as usize;
-/// Since the last frame; then the upload has no place any more. It goes on when it is announced again.
+/// Since the last frame; then the upload gives up its place until it is announced again.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Since the last chunk.
 const PARTIAL_UPLOAD_TTL: Duration = Duration::from_hours(24);
 
-/// The uploading user, and the id of the message the upload becomes.
 type UploadKey = (UserId, MessageId);
 
 #[derive(Debug)]
@@ -46,7 +44,7 @@ pub(super) struct Uploads {
 
 #[derive(Debug)]
 struct Slot {
-    /// Several connections of one user may send the same upload. `None` when it was not announced or has ended.
+    /// Several connections may send one upload. `None` unless announced.
     file: Arc<tokio::sync::Mutex<Option<AnnouncedFile>>>,
     last_used: Instant,
 }
@@ -96,7 +94,6 @@ impl Uploads {
         }
     }
 
-    /// Replies with the offset to start at, or with `sent` if the whole file is here.
     pub(super) async fn announce(
         &self,
         author: &Person,
@@ -115,7 +112,7 @@ impl Uploads {
         };
         self.check(author.id, id, &announced)?;
         let mut upload = self.lock((author.id, id)).await;
-        // Another connection may have sent the last chunk meanwhile.
+        // Another connection may have sent the last chunk.
         if let Some(sent) = self.find_sent(author, id, room).await? {
             return Ok(sent);
         }
@@ -127,7 +124,7 @@ impl Uploads {
         fs::create_dir_all(self.app.partial_uploads_dir()).await?;
         let mut received = fs::metadata(&path).await.map_or(0, |file| file.len());
         if received > size || is_another_file && received > 0 {
-            // Not the file announced before under this id.
+            // Another file was announced under this id.
             fs::remove_file(&path).await?;
             received = 0;
         }
@@ -191,7 +188,7 @@ impl Uploads {
         Ok(())
     }
 
-    /// Appends a chunk at the end of the partial file; otherwise replies with the expected offset.
+    /// Appends the chunk, or replies with the expected offset.
     pub(super) async fn receive(
         &self,
         author: &Person,
@@ -256,7 +253,7 @@ impl Uploads {
         announced: AnnouncedFile,
     ) -> Result<ServerFrame> {
         let (_, id) = upload.key;
-        // One descriptor from here on: the bytes stored are the bytes inspected.
+        // One descriptor, so that the bytes stored are the bytes inspected.
         let file = fs::File::open(self.partial_path(upload.key)).await?;
         let file = file.into_std().await;
         let (inspected, file) =
@@ -287,7 +284,6 @@ impl Uploads {
         })
     }
 
-    /// Removes a cancelled upload, once no other task uses it.
     pub(super) async fn forget(&self, user: UserId, id: MessageId) {
         let mut upload = self.lock((user, id)).await;
         self.discard(&mut upload).await;
@@ -367,7 +363,6 @@ mod tests {
         config: Config,
     }
 
-    /// As after eight pages were closed in the middle of an upload.
     #[tokio::test]
     async fn abandoned_uploads_give_their_places_back() {
         let home = TestStorage::new();

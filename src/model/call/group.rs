@@ -18,7 +18,7 @@ pub struct Participant {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "guest")]
     pub is_guest: bool,
-    /// `None` while the client is connected to the server.
+    /// `None` while connected to the server.
     #[serde(default, skip)]
     pub disconnected_since: Option<Millis>,
 }
@@ -62,13 +62,12 @@ pub enum GroupCallInput {
     Join {
         user: UserId,
         client: ClientId,
-        /// Not a member of the room.
         is_guest: bool,
     },
     Leave {
         user: UserId,
     },
-    /// Lost its connection to the server and may reconnect.
+    /// The client may reconnect.
     ConnectionLost {
         client: ClientId,
     },
@@ -76,7 +75,6 @@ pub enum GroupCallInput {
     ClientLeft {
         client: ClientId,
     },
-    /// Connected or reconnected to the server.
     ClientConnected {
         client: ClientId,
     },
@@ -92,7 +90,7 @@ pub enum GroupCallRejection {
     Ended,
     #[error("This call is full ({0} people). Wait until somebody leaves, then join.")]
     Full(usize),
-    /// The client is not in the call, or no participant has the seat.
+    /// Also for a seat that no participant has.
     #[error("This page is not in that call.")]
     NotParticipant,
 }
@@ -281,10 +279,10 @@ pub struct GroupCallView {
     pub participants: Vec<ParticipantView>,
     #[serde(rename = "most")]
     pub max_participants: usize,
-    /// By the server's clock, strictly increasing in a term: an older view can arrive after a newer one.
+    /// By the server's clock; strictly increasing in a term, because an older view can arrive later.
     #[serde(default)]
     pub as_of: Millis,
-    /// The sender's term as the call leader, whose clock counts; 0 for the only node and for a node of an earlier build.
+    /// The leader's term, whose clock counts; 0 for the only node and for nodes of an earlier build.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub term: i64,
     /// Of the receiving client, if it changed.
@@ -302,17 +300,16 @@ fn is_zero(term: &i64) -> bool {
     *term == 0
 }
 
-/// A participant of a group call, as others see them.
+/// A participant, as others see them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParticipantView {
     pub seat: Seat,
     /// A guest's name is unverified and may equal another's.
     pub person: Person,
-    /// Joined by a guest link, with access to this call only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "guest")]
     pub is_guest: bool,
-    /// The client lost the server and may reconnect.
+    /// The client may reconnect.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "away")]
     pub is_disconnected: bool,
@@ -326,7 +323,7 @@ impl ParticipantView {
     }
 }
 
-/// Marks guests, so that none passes for a member. For views: data says who is a guest without words.
+/// Marks guests, so that none passes for a member.
 #[must_use]
 pub fn display_name(name: &str, is_guest: bool) -> String {
     if is_guest {
@@ -342,7 +339,6 @@ pub fn display_name(name: &str, is_guest: bool) -> String {
 pub enum Participation {
     In {
         seat: Seat,
-        /// `iceServers` of `RTCConfiguration` (WebRTC 1.0).
         ice_servers: Vec<IceServer>,
     },
     /// Left, moved to another client, or did not reconnect in time.

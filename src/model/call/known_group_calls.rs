@@ -4,8 +4,7 @@ use super::group::{GroupCallView, Participation};
 use crate::model::RoomId;
 use std::collections::HashMap;
 
-/// Milliseconds that unconfirmed group calls stay listed after a reconnect; a node that just started has the list after
-/// 5 s.
+/// Milliseconds that unconfirmed calls stay listed after a reconnect; a node has the list 5 s after its start.
 pub const CONFIRMATION_TIMEOUT: i32 = 6_000;
 
 /// Group calls that the server reported.
@@ -13,7 +12,6 @@ pub const CONFIRMATION_TIMEOUT: i32 = 6_000;
 pub struct KnownGroupCalls {
     /// Also ended calls: an older view can still arrive.
     by_room: HashMap<RoomId, KnownGroupCall>,
-    /// Connections to the server so far.
     connection_count: u32,
 }
 
@@ -105,7 +103,7 @@ impl KnownGroupCall {
     /// `None` if both views have the clock of the same node.
     fn has_later_term_than(&self, view: &GroupCallView) -> Option<bool> {
         match (self.view.term, view.term) {
-            // The only node may have been restarted with another clock since the last connection.
+            // The only node may have restarted with another clock.
             (_, 0) | (0, _) => (!self.is_confirmed).then_some(false),
             (known, term) => (known != term).then_some(known > term),
         }

@@ -1,17 +1,16 @@
-//! State machine of a call between two people: transitions and timeouts.
+//! State machine of a call between two people.
 //!
 //! ```text
 //! dialing → ringing → connecting → connected ⇄ reconnecting
 //!    └─────────┴──────────┴────────────┴────────────┴──→ ended{outcome}
 //! ```
 //!
-//! Pure: the server passes requests, connects, disconnects and the time to [`Call::apply`], and [`Input::Timeout`] at
-//! [`Call::deadline`]. It compares the call before and after to know what to store and send.
+//! Pure: the server passes inputs and the time to [`Call::apply`], and compares the call before and after to know what to store and send.
 
 use super::types::{Media, Outcome, Side, State};
 use crate::model::{CallId, ClientId, Millis, RoomId, UserId};
 
-/// Timeouts of a call, in milliseconds, and the outcome when each passes.
+/// Timeouts in milliseconds, and the outcome when each passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// From the start to the answer: [`Outcome::NoAnswer`].
@@ -20,10 +19,9 @@ pub struct Timeouts {
     pub connect: Millis,
     /// To re-establish the peer connection: [`Outcome::Failed`].
     pub reconnect: Millis,
-    /// For a client of an answered call to reconnect to the server: [`Outcome::Failed`].
+    /// For a client to reconnect to the server after the answer: [`Outcome::Failed`].
     pub grace: Millis,
-    /// For the caller's client to reconnect before the answer: [`Outcome::Cancelled`]. Short: an accept would
-    /// find nobody.
+    /// For the caller's client to reconnect before the answer: [`Outcome::Cancelled`]. Short: an accept would find nobody.
     pub caller_grace: Millis,
 }
 
@@ -35,11 +33,11 @@ pub enum Input {
         client: ClientId,
         request: Request,
     },
-    /// Lost its connection to the server and may reconnect.
+    /// The client may reconnect.
     ConnectionLost { client: ClientId },
     /// Closed, crashed or navigated away.
     ClientLeft { client: ClientId },
-    /// Connected or reconnected to the server.
+    /// Connected or reconnected.
     ClientConnected { client: ClientId },
     /// A deadline may have passed.
     Timeout,
@@ -50,12 +48,9 @@ pub enum Input {
 pub enum Request {
     Ringing,
     Accept,
-    /// For all clients of the callee.
     Decline,
-    /// Before the answer: cancels (caller) or declines (callee).
     HangUp,
     Connected,
-    /// The peer connection lost its path.
     Disconnected,
 }
 
@@ -64,7 +59,6 @@ pub enum Request {
 pub enum Rejection {
     #[error("That call has ended.")]
     Ended,
-    /// The client holds no side of the call.
     #[error("This page is not in that call.")]
     NotParticipant,
     /// Not allowed for this side, or in this state.
@@ -76,7 +70,7 @@ pub enum Rejection {
 struct SideState {
     /// As the client reports it.
     is_connected: bool,
-    /// `None` while the client is connected to the server.
+    /// `None` while connected to the server.
     disconnected_since: Option<Millis>,
 }
 
@@ -84,14 +78,13 @@ struct SideState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     pub id: CallId,
-    /// The direct room of the two people.
     pub room: RoomId,
     pub caller: UserId,
     pub callee: UserId,
     pub media: Media,
     pub state: State,
     pub caller_client: ClientId,
-    /// Holds the callee's side, from the answer on.
+    /// Set by the answer.
     pub callee_client: Option<ClientId>,
     pub started_at: Millis,
     pub answered_at: Option<Millis>,
@@ -295,7 +288,7 @@ impl Call {
         if !self.state.is_answered() {
             return Err(Rejection::WrongState);
         }
-        // A client that reports is connected to the server.
+        // A reporting client is connected to the server.
         *self.side_state_mut(side) = SideState {
             is_connected,
             disconnected_since: None,
@@ -328,7 +321,7 @@ impl Call {
         self.state_deadline = Some(now + self.timeouts.reconnect);
     }
 
-    /// When [`Input::Timeout`] is due; `None` while no timeout runs.
+    /// When [`Input::Timeout`] is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
         let waits = [
@@ -418,7 +411,7 @@ impl Call {
     ///
     /// # Errors
     ///
-    /// [`Rejection`] if it holds no side, or the call is unanswered or has ended.
+    /// [`Rejection`] if `page` holds no side, or the call is unanswered or has ended.
     pub fn signal_target(&self, page: ClientId) -> Result<ClientId, Rejection> {
         if self.state.is_ended() {
             return Err(Rejection::Ended);

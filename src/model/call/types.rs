@@ -20,11 +20,10 @@ pub enum Media {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
-    /// No client rings yet.
     Dialing,
-    /// At least one client of the callee rings.
+    /// A client of the callee rings.
     Ringing,
-    /// Accepted; the peer connection is being established.
+    /// Accepted; the peer connection is not yet established.
     Connecting,
     /// As both clients report.
     Connected,
@@ -39,13 +38,12 @@ pub enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// After the answer.
     HungUp,
     Declined,
     /// The callee was in a call, with another already ringing.
     Busy,
     NoAnswer,
-    /// The caller hung up, or disappeared, before the answer.
+    /// The caller hung up or disappeared before the answer.
     Cancelled,
     /// Another client of the callee answered: only sent to clients.
     AnsweredElsewhere,
@@ -108,7 +106,7 @@ pub struct CallView {
     pub media: Media,
     #[serde(flatten)]
     pub state: State,
-    /// For the client that holds the side: the caller's at once, the callee's once answered.
+    /// For the client that holds the side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "leg")]
     pub rtc_config: Option<RtcConfig>,
@@ -138,10 +136,9 @@ impl CallView {
     }
 }
 
-/// Configuration of the peer connection.
+/// Configuration of the peer connection: `RTCConfiguration` (WebRTC 1.0).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RtcConfig {
-    /// `iceServers` of `RTCConfiguration` (WebRTC 1.0).
     pub ice_servers: Vec<IceServer>,
 }
 
@@ -150,10 +147,8 @@ pub struct RtcConfig {
 pub struct IceServer {
     /// `stun:`, `turn:` and `turns:` URIs (RFC 7064, RFC 7065).
     pub urls: Vec<String>,
-    /// For TURN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// For TURN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
 }
@@ -166,15 +161,13 @@ pub enum ClientAction {
         to: UserId,
         media: Media,
     },
-    /// This client rings.
     Ringing,
-    /// On this client; the others stop ringing.
+    /// The other clients stop ringing.
     Accept,
     /// For all clients of the callee.
     Decline,
     /// Before the answer: cancels (caller) or declines (callee).
     HangUp,
-    /// The peer connection is connected.
     Connected,
     /// The peer connection lost its path.
     #[serde(rename = "lost")]
@@ -204,8 +197,7 @@ pub enum SignalingMessage {
         /// RFC 8866.
         sdp: String,
     },
-    /// A provisional answer (RFC 8829 section 4.1.10.1) while ringing, to set up media. It reveals no
-    /// address.
+    /// A provisional answer (RFC 8829 section 4.1.10.1) while ringing, to set up media. It reveals no address.
     Pranswer {
         /// RFC 8866, without candidates.
         sdp: String,

@@ -1,4 +1,4 @@
-//! Argument and result types of the news server functions.
+//! Types of the news server functions.
 
 use crate::protocol::failure::Failure;
 use serde::{Deserialize, Serialize};
@@ -7,13 +7,13 @@ use uuid::Uuid;
 /// The news page besides the stories.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NewsPageInfo {
-    /// All topics that have a story, sorted.
+    /// Sorted.
     pub topics: Vec<String>,
     #[serde(rename = "may_publish")]
     pub can_publish: bool,
 }
 
-/// Contents of the editor's form, not validated.
+/// The editor's form, not validated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoryInput {
     #[serde(default)]
@@ -26,7 +26,7 @@ pub struct StoryInput {
     /// "normal" or "breaking".
     #[serde(default)]
     pub urgency: String,
-    /// Idempotency key: repeated submissions publish one story.
+    /// Idempotency key.
     #[serde(rename = "request")]
     pub request_id: Uuid,
 }
@@ -45,14 +45,12 @@ impl StoryInput {
     }
 }
 
-/// Initial state of the editor's form.
+/// The editor's initial state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EditorState {
-    /// All topics that have a story, sorted.
     pub topics: Vec<String>,
-    /// Empty, or the input of a rejected submission.
+    /// Empty, or the rejected input.
     #[serde(rename = "typed")]
     pub input: StoryInput,
-    /// Why the form was rejected.
     pub failure: Option<Failure>,
 }

@@ -1,4 +1,4 @@
-//! State of the breaking-news banner, before dismissal is applied.
+//! The breaking-news banner, before dismissal.
 
 use crate::model::headlines::BreakingStory;
 
@@ -16,7 +16,7 @@ impl BannerState {
         }
     }
 
-    /// Also while nothing is shown. A replay may deliver an older story later.
+    /// A replay may deliver an older story later.
     pub(super) fn is_older_than(&self, breaking: &BreakingStory) -> bool {
         self.updated()
             .is_none_or(|shown| breaking.is_newer_than(shown))

@@ -1,4 +1,4 @@
-//! The page's stream connection and its event listeners.
+//! The page's stream connection.
 
 use crate::{
     model::reconnect::ReconnectState, news::reconnect_policy::StreamPolicy,
@@ -26,7 +26,6 @@ impl Default for Connection {
     }
 }
 
-/// Dropped together with its listeners.
 pub(super) struct EventSourceHandle {
     pub(super) source: EventSource,
     pub(super) _on_error: Closure<dyn FnMut(Event)>,

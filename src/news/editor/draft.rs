@@ -1,4 +1,4 @@
-//! Unpublished drafts in session storage.
+//! Drafts in session storage.
 
 use crate::{
     model::{UserId, story::Urgency},
@@ -13,18 +13,17 @@ use leptos::{
 /// The author's id is appended.
 const DRAFT_KEY_PREFIX: &str = "rialto.news.draft";
 
-/// The draft saved by this tab.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum DraftState {
     Absent,
     Restored(StoryInput),
-    /// Can be restored again.
     Discarded(StoryInput),
 }
 
+/// Only the browser calls its methods.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct FormFields {
-    /// Part of the storage key, so that the tab's next user does not see the draft.
+    /// In the storage key, so that the tab's next user does not see the draft.
     pub(super) author: Option<UserId>,
     pub(super) form: NodeRef<Form>,
     pub(super) headline: NodeRef<Input>,
@@ -45,7 +44,7 @@ impl FormFields {
             .and_then(|draft| serde_json::from_str(&draft).ok())
     }
 
-    /// An empty form removes the draft. Browser only.
+    /// An empty form removes the draft.
     pub(super) fn save_draft(&self, typed: &StoryInput) {
         if *typed == StoryInput::new(typed.request_id) {
             self.remove_draft();
@@ -54,12 +53,10 @@ impl FormFields {
         }
     }
 
-    /// Browser only.
     pub(super) fn remove_draft(&self) {
         browser::session_storage_remove(&self.storage_key());
     }
 
-    /// Browser only.
     pub(super) fn read_input(&self, request: uuid::Uuid) -> Option<StoryInput> {
         let urgency = if self.breaking_radio.get_untracked()?.checked() {
             Urgency::Breaking
@@ -75,7 +72,6 @@ impl FormFields {
         })
     }
 
-    /// Browser only.
     pub(super) fn fill_form(&self, typed: &StoryInput) {
         let breaking = typed.urgency == Urgency::Breaking.as_str();
         for (input, value) in [(self.headline, &typed.headline), (self.topic, &typed.topic)] {
@@ -103,7 +99,7 @@ pub(super) fn restore_draft(fields: FormFields, typed: StoryInput) -> RwSignal<D
     let draft_state = RwSignal::new(DraftState::Absent);
     on_cleanup(move || live.set_writing(false));
     Effect::new(move || {
-        // Tracked: the elements exist once the form is mounted.
+        // Tracked: the form may not be mounted yet.
         if fields.form.get().is_none() {
             return;
         }

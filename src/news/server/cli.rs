@@ -25,11 +25,11 @@ use std::{sync::Arc, time::Duration};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Publishes a story; returns a message for the terminal.
+/// Publishes a story, and returns a message.
 ///
 /// # Errors
 ///
-/// A message when neither server nor store accepted the story.
+/// A message, if neither server nor store accepted the story.
 pub async fn publish(
     config: &StoreConfig,
     draft: StoryDraft,
@@ -72,7 +72,7 @@ async fn publish_via_server(
 ) -> Result<Story, PublishError> {
     let address = &control.base_url;
     let because = |why: String| PublishError::Failed(format!("the server at {address} {why}"));
-    // The server is on this machine: no proxy from the environment.
+    // On this machine: no proxy from the environment.
     let client = Client::builder()
         .no_proxy()
         .timeout(REQUEST_TIMEOUT)
@@ -124,7 +124,7 @@ async fn publish_to_store(
     request: &str,
 ) -> Result<Story, String> {
     let place = config.location();
-    // A missing database reports itself when it is opened.
+    // A missing database reports itself.
     if config.database_url.is_none()
         && !tokio::fs::try_exists(config.data.join("rialto.sqlite"))
             .await
@@ -167,7 +167,7 @@ async fn publish_to_store(
     published.map_err(in_words)
 }
 
-/// For a store that no server has used yet.
+/// For a new store.
 async fn ensure_news_stream(store: &Store) -> Result<(), Error> {
     let mut tx = store.begin().await?;
     store.create_stream(&mut tx, Stream::News).await?;

@@ -1,6 +1,6 @@
 //! The editor's page on the server.
 //!
-//! A rejected form without WASM is rendered again: a redirect would lose an article.
+//! A rejected form is rendered again: a redirect would lose the article.
 
 use super::{
     markdown,
@@ -29,14 +29,14 @@ use axum::{
 use leptos::prelude::use_context;
 use std::sync::Arc;
 
-/// In the request's extensions, for the page that shows the form again.
+/// A request extension, for the page with the form.
 #[derive(Debug, Clone)]
 struct RejectedInput {
     input: StoryInput,
     failure: Failure,
 }
 
-/// A rejected form keeps its input even if the session has expired.
+/// A rejected form keeps its input even without a session.
 pub(in crate::news) async fn find_editor_state(news: &NewsService) -> Result<EditorState> {
     let refused =
         use_context::<Parts>().and_then(|parts| parts.extensions.get::<RejectedInput>().cloned());
@@ -96,7 +96,7 @@ pub(in crate::news) async fn render_preview(body: String) -> Result<String> {
         .html)
 }
 
-/// `POST /news/new`: the plain form. `page` renders `GET /news/new` after a rejection.
+/// `POST /news/new`: `page` renders `GET /news/new` after a rejection.
 pub fn editor_form_route<S, P, F>(app: Arc<AppState>, page: P) -> MethodRouter<S>
 where
     S: Clone + Send + Sync + 'static,

@@ -77,8 +77,7 @@ pub(crate) async fn serve_on(app: &Arc<AppState>, taken: TakenSocket, cursor: Op
     }
 }
 
-/// Head and first field. No caching, no proxy buffering; the body ends with the connection (RFC 9112 section
-/// 6.3).
+/// The body ends with the connection (RFC 9112 section 6.3).
 const RESPONSE_HEAD: &str = "HTTP/1.1 200 OK\r\n\
     content-type: text/event-stream\r\n\
     cache-control: no-store\r\n\
@@ -114,7 +113,6 @@ impl From<Error> for Rejection {
     }
 }
 
-/// Where a stream begins.
 struct StreamStart {
     /// Of the client, or the newest.
     after: Seq,
@@ -132,7 +130,7 @@ async fn open_session(
         topic: asked.topic,
         has_heartbeat_events: asked.has_heartbeat_events,
     };
-    // Before subscribing: the ids of all events pushed from then on have an epoch.
+    // Before subscribing: the ids of pushed events need an epoch.
     app.event_log.position(Stream::News).await?;
     let send_queue = SendQueue::new(&app.flusher, app.config.queue_bytes);
     let reading = app
@@ -251,7 +249,7 @@ struct SseSession {
     app: Arc<AppState>,
     queue: Arc<SendQueue>,
     has_heartbeat_events: bool,
-    /// While held, the event log pushes stories into the queue.
+    /// While held, stories are pushed into the queue.
     _subscription: Subscription,
 }
 
@@ -274,7 +272,7 @@ impl SseSession {
             socket,
             read_buf: read,
         } = taken;
-        // The client sends nothing more; an idle session saves the buffer.
+        // An idle session needs no buffer.
         drop(read);
         let socket = Arc::new(socket);
         self.queue.attach(socket.clone());
@@ -287,7 +285,7 @@ impl SseSession {
             }),
             Err(over) => over,
         };
-        // A client that does not read it in time resumes by its cursor.
+        // A client that misses it resumes by its cursor.
         let _ = timeout(FINAL_WRITE_TIMEOUT, Box::pin(self.send_resync(end))).await;
         self.queue.abort();
     }
@@ -328,7 +326,6 @@ impl SseSession {
         Ok(())
     }
 
-    /// After a shutdown clients resume by their cursor.
     async fn send_resync(&self, over: StreamEnd) {
         let (id, resync) = match over {
             // A client that reconnects by itself continues from here.
@@ -336,7 +333,7 @@ impl SseSession {
                 let id = sse::event_id(&resync.epoch, resync.head);
                 (Some(id), resync)
             }
-            // It resumes from the last story that it has read.
+            // The client resumes from the last story that it has read.
             StreamEnd::QueueEnded(ConnectionEnd::Closed(CloseCode::TooSlow)) => {
                 self.app
                     .metrics
@@ -357,7 +354,7 @@ impl SseSession {
     }
 }
 
-/// As a comment, and as an event for scripts.
+/// As a comment and as an event.
 pub(super) fn encode_heartbeats(app: &AppState) -> (Bytes, Bytes) {
     let seconds = app.config.heartbeat_interval().as_secs();
     (

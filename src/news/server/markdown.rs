@@ -1,7 +1,6 @@
 //! Markdown to sanitised HTML.
 //!
-//! The author is not trusted. Nesting is bounded before the HTML parser sees it, so hostile input costs
-//! linear time.
+//! The author is not trusted. Nesting is bounded before the HTML parser sees it, so that hostile input costs linear time.
 
 use ammonia::{Builder, UrlRelative};
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
@@ -18,13 +17,12 @@ const MAX_NESTING_DEPTH: usize = 12;
 /// A rendered story body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderedBody {
-    /// Sanitised.
     pub html: String,
-    /// About the first 200 characters as plain text.
+    /// About 200 characters of plain text.
     pub summary: String,
 }
 
-/// Renders and sanitises a Markdown body.
+/// Renders and sanitises a body.
 #[must_use]
 pub fn render(body: &str) -> RenderedBody {
     let events = events(body);
@@ -38,8 +36,7 @@ pub fn render(body: &str) -> RenderedBody {
     }
 }
 
-/// Focusable, to scroll with the keyboard (WCAG 2.1.1). Sanitised tags have no attributes and text like them
-/// is escaped, so replacement is safe.
+/// For keyboard scrolling (WCAG 2.1.1). Replacement is safe: sanitised tags have no attributes, and text is escaped.
 fn add_keyboard_scrolling(clean: &str) -> String {
     const SCROLL_REGION_TAG: &str =
         r#"<div class="table-scroll" role="region" aria-label="Table" tabindex="0">"#;
@@ -114,7 +111,7 @@ fn events(body: &str) -> Vec<Event<'_>> {
                 depth < MAX_NESTING_DEPTH
             }
             Event::Start(Tag::Item) | Event::End(TagEnd::Item) => depth <= MAX_NESTING_DEPTH,
-            // The content security policy blocks foreign images; their description is shown.
+            // The content security policy blocks foreign images: their description is shown.
             Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => false,
             _ => true,
         })
@@ -157,7 +154,6 @@ fn heading(level: usize) -> HeadingLevel {
     HeadingLevel::try_from(level).unwrap_or(HeadingLevel::H6)
 }
 
-/// Cut at a word.
 fn summary(events: &[Event<'_>]) -> String {
     let mut text = String::new();
     for event in events {
@@ -190,7 +186,7 @@ fn truncate_at_word(text: &str) -> String {
         return folded;
     };
     let whole = &folded[..end];
-    // A word longer than a fifth of the summary is cut anywhere.
+    // A very long word is cut anywhere.
     let at_word = whole
         .rfind(' ')
         .filter(|at| *at > end * 4 / 5)

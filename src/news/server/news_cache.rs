@@ -1,4 +1,4 @@
-//! Cache of the latest news: read once per published story.
+//! Cache of the latest news.
 
 use crate::{
     model::{
@@ -17,36 +17,34 @@ use crate::{
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 
-/// One is for requests that started before the current snapshot.
+/// One is for requests that started before the current one.
 const MAX_CACHED_SNAPSHOTS: usize = 2;
 
 /// The latest news at one position of the stream.
 #[derive(Debug)]
 pub struct NewsSnapshot {
     cursor: Cursor,
-    /// Of all topics.
     stories: Vec<Story>,
-    /// Older stories are before this sequence.
+    /// Older stories are before it.
     older: Option<Seq>,
     topics: Vec<String>,
-    /// The newest one at the time of reading.
     breaking: Option<Story>,
 }
 
 impl NewsSnapshot {
-    /// The cursor that the live stream resumes from.
+    /// The cursor to resume the live stream from.
     #[must_use]
     pub fn cursor(&self) -> &Cursor {
         &self.cursor
     }
 
-    /// All topics that have a story, sorted by name.
+    /// The topics with a story, by name.
     #[must_use]
     pub fn topics(&self) -> &[String] {
         &self.topics
     }
 
-    /// The stream's cursor and the story that is breaking now.
+    /// The stream's cursor and the breaking story.
     #[must_use]
     pub fn news_now(&self) -> NewsStatus {
         let breaking = self.breaking.as_ref();
@@ -56,7 +54,7 @@ impl NewsSnapshot {
         }
     }
 
-    /// The newest page of stories of all topics.
+    /// The newest page of stories.
     #[must_use]
     pub fn latest_stories(&self) -> StoryListing {
         StoryListing {
@@ -113,7 +111,7 @@ async fn read_stories(
     })
 }
 
-/// Snapshots by cursor. The cursor is known without a query, so none is outdated.
+/// Snapshots by cursor, which is known without a query, so none is outdated.
 #[derive(Debug)]
 pub struct NewsCache {
     store: Store,
@@ -132,7 +130,7 @@ impl NewsCache {
         }
     }
 
-    /// The latest news, read by the first caller after a new story.
+    /// The latest news, read once after a new story.
     ///
     /// # Errors
     ///
@@ -146,7 +144,7 @@ impl NewsCache {
         .await
     }
 
-    /// One page of stories, of one topic or all: the newest, or those before a sequence.
+    /// The newest stories, or those before a sequence, of one topic or all.
     ///
     /// # Errors
     ///
@@ -159,7 +157,7 @@ impl NewsCache {
         if topic.is_none() && before.is_none() {
             return Ok(self.latest_snapshot().await?.latest_stories());
         }
-        // First: a story published in between is delivered twice rather than never.
+        // First: a story is delivered twice rather than never.
         let cursor = self.cursor().await?;
         read_stories(&self.store, &cursor, topic, before).await
     }

@@ -1,4 +1,4 @@
-//! Publishing a story: the one path of the editor's page, the HTTP API and the command line.
+//! Publishing a story, from the editor's page, the HTTP API or the command line.
 
 use super::markdown;
 use crate::{
@@ -14,10 +14,9 @@ use crate::{
 /// The longest body in multi-byte characters, escaped as JSON or as a form.
 pub(super) const MAX_PUBLISH_REQUEST_BYTES: usize = 1024 * 1024;
 
-/// Renders a story, commits it and sends it to all subscribers.
+/// Renders a story, commits it and sends it to subscribers.
 ///
-/// A repeated `request_id` returns the first story; its prefix names its owner ("user:…", "token:…"), so that
-/// nobody gets another one's story.
+/// A repeated `request_id` returns the first story. Its prefix names its owner ("user:…", "token:…"), so that nobody gets another's story.
 ///
 /// # Errors
 ///
@@ -43,7 +42,7 @@ pub async fn publish_to(
     request_id: Option<String>,
 ) -> Result<Story> {
     let body = draft.body.clone();
-    // Rendering a long body takes milliseconds and would block other requests.
+    // Rendering a long body takes milliseconds.
     let written = tokio::task::spawn_blocking(move || markdown::render(&body))
         .await
         .map_err(|lost| Error::Internal(lost.to_string()))?;

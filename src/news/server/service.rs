@@ -14,7 +14,7 @@ use crate::{
 use leptos::prelude::use_context;
 use std::sync::Arc;
 
-/// Reads news; in the context of pages and server functions, as an [`Arc`].
+/// Reads news; as an [`Arc`] in the context of pages and server functions.
 #[derive(Debug)]
 pub struct NewsService {
     app: Arc<AppState>,
@@ -31,14 +31,14 @@ pub(in crate::news) fn use_news_service() -> Result<Arc<NewsService>> {
 }
 
 impl NewsService {
-    /// Reads nothing before the first request.
+    /// A service that has read nothing.
     #[must_use]
     pub fn new(app: Arc<AppState>) -> Arc<Self> {
         let cache = NewsCache::new(app.store.clone(), app.event_log.clone());
         Arc::new(Self { app, cache })
     }
 
-    /// A snapshot of the latest news.
+    /// The latest news.
     ///
     /// # Errors
     ///

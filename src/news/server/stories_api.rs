@@ -22,10 +22,10 @@ use std::sync::Arc;
 /// IETF draft "The Idempotency-Key HTTP Header Field".
 pub(super) const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
 const MAX_IDEMPOTENCY_KEY_CHARS: usize = 100;
-/// Of stories published on the command line.
+/// Of stories from the command line.
 pub(super) const DEFAULT_BYLINE: &str = "The editors";
 
-/// An unknown field is rejected, as it may be misspelt.
+/// Rejects unknown fields, which may be misspelt.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StoryRequest {
@@ -34,12 +34,12 @@ pub(super) struct StoryRequest {
     /// CommonMark.
     #[serde(default)]
     pub(super) body: String,
-    /// One line; "General" when left out.
+    /// One line; by default "General".
     #[serde(default)]
     pub(super) topic: String,
     #[serde(default)]
     pub(super) urgency: Urgency,
-    /// Only from the command line; a token's stories are signed with its name.
+    /// Only from the command line; a token's stories carry its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) byline: Option<String>,
 }
@@ -110,7 +110,7 @@ async fn authenticate(app: &AppState, headers: &HeaderMap) -> Result<Publisher, 
     }
 }
 
-/// With or without the draft's quotation marks.
+/// The draft's quotation marks are optional.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY_HEADER) else {
         return Ok(None);
@@ -128,10 +128,10 @@ enum Rejection {
     /// Status 401.
     Unauthorized {
         failure: Failure,
-        /// The request had a token, which is not valid.
+        /// The request had an invalid token.
         has_token: bool,
     },
-    /// Status 400, 413, 415 or 422: the body is not a story in JSON.
+    /// Status 400, 413, 415 or 422.
     InvalidJson(JsonRejection),
     Failed(Error),
 }
@@ -192,7 +192,6 @@ fn sentence(text: &str) -> String {
     format!("{}.", text.trim_end_matches('.'))
 }
 
-/// With a readable `message`.
 fn failure_body(failure: &Failure) -> Json<serde_json::Value> {
     let mut body = serde_json::to_value(failure).unwrap_or_default();
     if let Some(body) = body.as_object_mut() {

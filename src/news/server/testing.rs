@@ -1,4 +1,4 @@
-//! Fixtures for tests of news, without a network except for streams.
+//! Fixtures for tests, without a network except for streams.
 
 use super::{publish, router, run_heartbeats};
 use crate::{
@@ -130,7 +130,6 @@ pub(super) struct SseBlock {
 }
 
 impl TestEventStream {
-    /// `None` at the end of the stream.
     pub(super) async fn next_event(&mut self) -> Option<SseBlock> {
         let said = self.next_block().await?;
         assert!(!said.event.is_empty(), "an empty line ends an event");
@@ -148,7 +147,7 @@ impl TestEventStream {
         line
     }
 
-    /// Up to an empty line, without its comments. `None` at the end of the stream.
+    /// Without comments. `None` at the end of the stream.
     pub(super) async fn next_block(&mut self) -> Option<SseBlock> {
         while !self.text.contains("\n\n") {
             let bytes: Bytes = self.next_bytes().await?;
@@ -177,7 +176,6 @@ impl TestEventStream {
             .map(Result::unwrap)
     }
 
-    /// From the data of stories, which must agree with their ids.
     pub(super) async fn next_story_seqs(&mut self, count: usize) -> Vec<Seq> {
         let mut seqs = Vec::new();
         while seqs.len() < count {

@@ -1,4 +1,4 @@
-//! Answers of the server functions of people.
+//! Answers of people's server functions.
 
 use crate::{
     model::{TokenId, user::Person},
@@ -11,13 +11,12 @@ use serde::{Deserialize, Serialize};
 pub struct TokenSummary {
     pub id: TokenId,
     pub name: String,
-    /// `None` if never.
     pub used_at: Option<crate::model::Millis>,
     #[serde(rename = "revoked")]
     pub is_revoked: bool,
 }
 
-/// The content of the administration page.
+/// What the administration page shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdminOverview {
     /// Newest first.
@@ -26,7 +25,7 @@ pub struct AdminOverview {
     pub tokens: Vec<TokenSummary>,
 }
 
-/// The failure of a new password without the current one, as from a page that was open before there was one.
+/// The failure of a new password without the current one, as from an outdated page.
 #[must_use]
 pub fn password_exists() -> Failure {
     Failure::invalid("You already have a password. Enter it as the current password.")

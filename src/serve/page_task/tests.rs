@@ -28,7 +28,7 @@ async fn read_page(app: Router) -> (StatusCode, String) {
     read.expect("the page comes")
 }
 
-/// Parts that wait for their data, then write and read what all share.
+/// Parts wait for their data, then write and read a shared value.
 #[component]
 fn PageOfParts() -> impl IntoView {
     let shared = StoredValue::new(0_usize);
@@ -88,7 +88,6 @@ async fn tasks_of_a_page_never_run_at_once() {
     }
     let handler = async || {
         for _ in 0..8 {
-            // A task that spawns another.
             Executor::spawn(async {
                 Executor::spawn(step());
                 step().await;

@@ -1,4 +1,4 @@
-//! The calls of a simulated page: the page's own call state, and a person who answers, joins and hangs up by chance.
+//! The calls of a simulated page: its own call state, and a person who acts by chance.
 
 use crate::{
     calls::client::state::{
@@ -27,29 +27,26 @@ const ANSWER_DELAY: Range<u64> = 500..20_000;
 /// Milliseconds until a person hangs up, before or after the answer.
 const HANG_UP_DELAY: Range<u64> = 2_000..45_000;
 
-/// What a page sends about its calls.
 #[derive(Debug, Default)]
 pub(super) struct CallOutput {
     pub(super) actions: Vec<(CallId, ClientAction)>,
-    /// After the actions; the reply confirms that they arrived.
+    /// After the actions; the reply confirms them.
     pub(super) should_ping: bool,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Caller {
     machine: ClientCallMachine,
-    /// When group calls that the server has not confirmed since this connection are forgotten.
+    /// When group calls that are unconfirmed since this connection are forgotten.
     sync_due: Option<(Instant, u32)>,
     retransmit_timers: RetransmitTimers,
     retransmit_due: Option<Instant>,
     early_retransmit_due: Option<Instant>,
     /// About the call that rings or goes on.
     decision: Option<Decision>,
-    /// About the call that waits.
     waiting_decision: Option<Decision>,
-    /// Whether to join a group call of others.
     invitations: Vec<(Decision, CallRoom)>,
-    /// Group calls that this person has made up their mind about.
+    /// Group calls already considered.
     invited_to: BTreeSet<CallId>,
     has_gone_home: bool,
 }
@@ -57,7 +54,7 @@ pub(super) struct Caller {
 #[derive(Debug, Clone, Copy)]
 struct Decision {
     call: CallId,
-    /// None once it is made, or if the call goes on.
+    /// None once made, or if the call goes on.
     due: Option<Instant>,
 }
 
@@ -78,7 +75,7 @@ fn take_due(due: &mut Option<Instant>) -> bool {
 }
 
 impl Caller {
-    /// What is about to change by itself; none while the page is in no call, or has settled in a group call.
+    /// What is about to change by itself; none without a call, or once settled in a group call.
     pub(super) fn find_unsettled(&self) -> Option<String> {
         let state = &self.machine.state;
         let is_in_other_call = state.is_in_call() && state.active_group_call().is_none();
@@ -97,7 +94,6 @@ impl Caller {
         self.machine.state.active_group_call()
     }
 
-    /// The group call that the page shows in a room.
     pub(super) fn group_call_in_room(&self, room: RoomId) -> Option<&GroupCallView> {
         self.machine.group_calls.ongoing_in_room(room)
     }
@@ -122,7 +118,6 @@ impl Caller {
         })
     }
 
-    /// Hangs up, whatever is going on.
     pub(super) fn leave(&mut self, now: Millis) -> CallOutput {
         self.change(|machine| {
             let declined = machine.decline_waiting_call();
@@ -213,7 +208,7 @@ impl Caller {
         }
     }
 
-    /// While an answered call is not connected on both sides, the path of this one is reported.
+    /// Sent until an answered call is connected on both sides.
     fn path_action(&self) -> Option<(CallId, ClientAction)> {
         let view = self.machine.state.answered_call()?;
         (view.state != State::Connected).then_some((view.id, ClientAction::Connected))
@@ -272,7 +267,7 @@ impl Caller {
         }
     }
 
-    /// A person who sees the group call of others may join it.
+    /// A person may join a group call of others.
     fn consider_joining(
         &mut self,
         group: &GroupCallView,

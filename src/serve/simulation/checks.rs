@@ -1,4 +1,4 @@
-//! What must hold at the end of a simulation, once everything is quiet.
+//! What must hold at the end of a simulation.
 
 use super::{
     group_call_checks::{self, StoredGroupCalls},
@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// More than a simulation makes.
 const ALL_EVENTS: i64 = 1_000_000;
 
-/// Something that is not done yet; none when all is quiet.
+/// Something not done yet; none when all is quiet.
 pub(super) fn find_unfinished(
     world: &World,
     pages: &[Page],
@@ -79,7 +79,6 @@ pub(super) fn find_unfinished(
     })
 }
 
-/// What is stored.
 struct Stored {
     people: BTreeMap<UserId, Person>,
     rooms: BTreeMap<RoomId, Vec<Message>>,
@@ -90,7 +89,7 @@ struct Stored {
     streams: Vec<(Stream, Seq, Vec<EventRow>)>,
 }
 
-/// Compares the pages and the nodes with the store. Returns what does not hold.
+/// Compares pages and nodes with the store; returns what does not hold.
 pub(super) async fn check(
     world: &World,
     pages: &[Page],
@@ -380,7 +379,7 @@ fn check_page(page: &Page, pages: &[Page], stored: &Stored, found: &mut Vec<Stri
     }
 }
 
-/// Every connection was told every event of every room of its user, here the user of the first page.
+/// Every observer was told every event of its rooms: those of the first page's user.
 fn check_observers(observers: &[Observer], page: &Page, stored: &Stored, found: &mut Vec<String>) {
     for observer in observers {
         let told = observer.told();
@@ -399,7 +398,7 @@ fn check_observers(observers: &[Observer], page: &Page, stored: &Stored, found: 
     }
 }
 
-/// Every node knows the connections under the name and in the role that are stored.
+/// Every node knows connections by the stored name and role, and queues nothing.
 fn check_nodes(world: &World, stored: &Stored, found: &mut Vec<String>) {
     for node in 0..world.node_count() {
         let Some(systems) = world.systems(node) else {

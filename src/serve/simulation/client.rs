@@ -1,4 +1,4 @@
-//! What simulated pages and readers have in common: a connection to some node that fails, and is made again.
+//! What simulated pages and readers share: a connection that fails and is made again.
 
 use super::{history::History, world::World};
 use crate::{
@@ -16,10 +16,10 @@ use tokio::time::Instant;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConnectionFault {
-    /// The connection passes on nothing more.
+    /// Nothing arrives any more.
     Cut,
     Break,
-    /// The client reads nothing for a time.
+    /// The client reads nothing.
     Stall {
         ms: u64,
     },

@@ -1,4 +1,4 @@
-//! What must hold of the group calls of a simulation: while they go on, and once everybody has left.
+//! What must hold of the group calls of a simulation.
 
 use super::{page::Page, world::World};
 use crate::{
@@ -11,9 +11,8 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is stored once everybody has left.
 pub(super) struct StoredGroupCalls {
-    /// By the ids that pages were told of.
+    /// By ids told to pages.
     told: BTreeMap<CallId, Option<GroupCallRow>>,
     open: Vec<GroupCallRow>,
     unposted: Vec<GroupCallRow>,
@@ -31,7 +30,7 @@ pub(super) async fn load(app: &AppState, told: &BTreeSet<CallId>) -> Result<Stor
     })
 }
 
-/// Every page shows the open group calls of its rooms as the leader stored them, and is in one exactly if stored so.
+/// Every page shows the open group calls of its rooms as stored, and is in one exactly if stored so.
 pub(super) async fn check_ongoing(world: &World, pages: &[Page]) -> Vec<String> {
     let open = world.request(0, |systems| async move {
         systems.app.store.list_open_group_calls().await
@@ -166,7 +165,7 @@ fn is_outcome_of(message: &Message, row: &GroupCallRow) -> bool {
         && people.len() == row.ever_joined.len()
 }
 
-/// No node has a call, or takes a person for one who is in a call.
+/// No node has a call or an engaged person.
 pub(super) fn check_leaders(world: &World, found: &mut Vec<String>) {
     for node in 0..world.node_count() {
         let Some(systems) = world.systems(node) else {

@@ -24,21 +24,21 @@ pub(super) struct History(Mutex<Records>);
 #[derive(Debug, Default)]
 pub(super) struct Records {
     pub(super) messages: BTreeMap<MessageId, MessageRecord>,
-    /// By number: where it was published, once that is known.
+    /// By number, once published.
     pub(super) stories: Vec<Option<(StoryId, Seq)>>,
-    /// By page and room: the cursor that was sent last, and the replay that follows it.
+    /// By page and room: the replay after the latest cursor.
     replays: BTreeMap<(usize, RoomId), Replay>,
     /// That a page was shown as answered.
     pub(super) answered_calls: BTreeSet<CallId>,
-    /// By page: how its calls ended.
+    /// By page.
     pub(super) outcomes: BTreeMap<(usize, CallId), Outcome>,
-    /// By page: the seat that it was told to have, until it leaves or is told to be out.
+    /// By page: its seat, until it leaves or is told to be out.
     seats: BTreeMap<usize, (CallId, Seat)>,
-    /// By page: the latest term of a call leader that it was told.
+    /// By page: the latest term that it was told.
     latest_terms: BTreeMap<usize, i64>,
     pub(super) group_calls: BTreeMap<CallId, GroupCallRecord>,
     pub(super) violations: Vec<String>,
-    /// Every frame, as one number: equal runs have equal ones.
+    /// Of every frame; equal in equal runs.
     pub(super) digest: u64,
     pub(super) frame_count: u64,
 }
@@ -50,7 +50,6 @@ pub(super) struct MessageRecord {
     pub(super) number: usize,
     pub(super) room: RoomId,
     pub(super) text: MessageText,
-    /// Whether it was ever sent to a server.
     pub(super) is_sent: bool,
     pub(super) acknowledged: Option<Seq>,
     pub(super) is_refused: bool,
@@ -58,9 +57,9 @@ pub(super) struct MessageRecord {
 
 #[derive(Debug, Default)]
 pub(super) struct GroupCallRecord {
-    /// By page: term and version of the end that it was told.
+    /// By page: term and version of the end.
     ends: BTreeMap<usize, (i64, Millis)>,
-    /// By page: term and version of the newest view that it was told.
+    /// By page: term and version of the newest view.
     newest: BTreeMap<usize, (i64, Millis)>,
 }
 
@@ -76,12 +75,10 @@ impl History {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records a violation of what must hold.
     pub(super) fn fail(&self, what: String) {
         self.records().violations.push(what);
     }
 
-    /// Somebody publishes a story. Returns its number.
     pub(super) fn begin_story(&self) -> usize {
         let mut records = self.records();
         records.stories.push(None);
@@ -92,7 +89,6 @@ impl History {
         self.records().stories[number] = Some((story.id, story.seq));
     }
 
-    /// A person pressed Enter.
     pub(super) fn record_written(
         &self,
         id: MessageId,
@@ -137,7 +133,7 @@ impl History {
         }
     }
 
-    /// A page asked for the events after these cursors.
+    /// The page asked for later events.
     pub(super) fn record_cursors(&self, page: usize, cursors: &[RoomCursor]) {
         let mut records = self.records();
         for RoomCursor { room, cursor } in cursors {

@@ -98,7 +98,7 @@ fn plans_that_failed_once_hold() {
     }
 }
 
-/// Of a plan in a file, to look at it with `RIALTO_LOG`.
+/// To look at a plan in a file, with `RIALTO_LOG`.
 #[test]
 fn the_plan_of_a_file_holds() {
     let Some(file) = std::env::var_os("RIALTO_SIMULATION_PLAN") else {
@@ -130,7 +130,6 @@ fn check(plan: &Plan) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns the file.
 fn save(plan: &Plan) -> PathBuf {
     let file = std::env::temp_dir().join(format!("rialto-simulation-{}.json", plan.seed));
     fs::write(&file, serde_json::to_vec_pretty(plan).unwrap()).unwrap();

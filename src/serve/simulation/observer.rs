@@ -1,4 +1,4 @@
-//! A client of each node that asks for nothing: it must be told every event of its rooms, without resuming.
+//! A client of each node that must be told every event of its rooms, without resuming.
 
 use super::{
     connection::{Connection, Received},
@@ -22,7 +22,6 @@ const NETWORK_DELAY: Duration = Duration::from_millis(10);
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// An observer, as the checks see it.
 pub(super) struct Observer {
     pub(super) node: usize,
     told: Arc<Mutex<Told>>,
@@ -43,7 +42,7 @@ pub(super) struct ToldRoom {
 }
 
 impl ToldRoom {
-    /// Events up to `head` that did not come.
+    /// Events that did not come.
     pub(super) fn missing(&self, head: Seq) -> Vec<Seq> {
         let first = self.head.unwrap_or_default() + 1;
         (first..=head)
@@ -99,7 +98,6 @@ impl Client {
         }
     }
 
-    /// Until the connection ends.
     async fn observe(&mut self, mut connection: Connection) {
         self.incarnation += 1;
         let mut ping_at = Instant::now() + PING_INTERVAL;

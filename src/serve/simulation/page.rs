@@ -1,4 +1,4 @@
-//! A simulated browser page: the page's own rules for the connection and for chat, without a browser.
+//! A simulated page: its own rules for the connection and for chat, without a browser.
 
 use super::{
     caller::{CallOutput, Caller},
@@ -40,7 +40,7 @@ use tokio::{
 };
 use uuid::Builder;
 
-/// A person presses "Try again" after a page failed to load.
+/// Until a person presses "Try again" after a failed load.
 const FETCH_RETRY_DELAY: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,30 +58,28 @@ pub(super) enum Command {
     },
     Reload,
     Fault(ConnectionFault),
-    /// The next connection sends its `hello` only after that.
+    /// Of the next connection.
     DelayHello {
         ms: u64,
     },
     Call {
         person: Box<Person>,
     },
-    /// Joins the group call of a room, or starts it.
+    /// Or starts it.
     JoinGroupCall {
         room: usize,
     },
     HangUp,
-    /// Leaves all calls, and enters none any more.
     GoHome,
 }
 
-/// Who uses a page.
 #[derive(Debug, Clone)]
 pub(super) struct Visitor {
     pub(super) person: Person,
     pub(super) token_hash: String,
 }
 
-/// A page, as its user and the checks see it.
+/// As its user and the checks see it.
 pub(super) struct Page {
     pub(super) visitor: Visitor,
     pub(super) index: usize,
@@ -166,7 +164,6 @@ struct Browser {
     shown: Arc<Mutex<Shown>>,
     connection: Option<Connection>,
     timers: Vec<(Instant, Timer)>,
-    /// Of the next connection.
     hello_delay: Duration,
     hello_due: Option<Instant>,
     fetches: FuturesUnordered<BoxFuture<'static, Fetched>>,
@@ -493,7 +490,7 @@ impl Browser {
         }
     }
 
-    /// A new page in the same tab: only session storage is left.
+    /// Only session storage is left.
     fn reload(&mut self) {
         let saved = lock(&self.shown).chat.outbox().clone();
         *lock(&self.shown) = Shown::default();

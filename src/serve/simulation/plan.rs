@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
-/// In milliseconds, from the first step to the last.
+/// From the first step to the last.
 const DURATION_MS: u64 = 60_000;
 /// From a fault at one moment to what goes with it.
 const MAX_COMPANY_MS: u64 = 4_000;
@@ -16,7 +16,6 @@ const MAX_COMPANY_MS: u64 = 4_000;
 const NEW_ROOM_MS: u64 = 500;
 const CONCURRENT_PEOPLE: RangeInclusive<usize> = 2..=5;
 
-/// A simulation from beginning to end. Equal plans have equal runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Plan {
     pub(super) seed: u64,
@@ -49,7 +48,7 @@ pub(super) struct Step {
 pub(super) enum Action {
     Send {
         page: usize,
-        /// Of the page's rooms, the newest first; modulo their number.
+        /// Of the page's rooms, newest first; modulo their number.
         room: usize,
         messages: usize,
     },
@@ -89,7 +88,6 @@ pub(super) enum Action {
     },
     JoinGroupCall {
         page: usize,
-        /// As of `Send`.
         room: usize,
     },
     HangUp {
@@ -147,7 +145,7 @@ pub(super) enum FaultAction {
         node: usize,
         offset_ms: i64,
     },
-    /// Nothing arrives any more, and nobody is told.
+    /// Nothing arrives, and nobody is told.
     CutPage {
         page: usize,
     },
@@ -218,7 +216,7 @@ impl From<StatementFault> for Fault {
 }
 
 impl FaultAction {
-    /// None if it happens at one moment, or its end is not planned.
+    /// None for a moment, or without a planned end.
     fn duration_ms(&self) -> Option<u64> {
         match *self {
             Self::StoreBlackHole { ms, .. }
@@ -243,7 +241,6 @@ impl FaultAction {
 }
 
 impl Plan {
-    /// The plan of a seed.
     pub(super) fn from_seed(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let people = random.random_range(CONCURRENT_PEOPLE);
@@ -320,8 +317,7 @@ fn draw_use(random: &mut StdRng, settings: &Settings) -> Action {
     }
 }
 
-/// What goes on in one room, in a call, and with the connections of pages, while a fault lasts. Far apart, faults seldom
-/// meet.
+/// What goes on in a room, in calls and with pages' connections during a fault. Far apart, faults seldom meet.
 fn draw_company(
     random: &mut StdRng,
     settings: &Settings,
@@ -361,7 +357,7 @@ fn draw_company(
         steps.push(Step { at_ms, action });
     }
     match fault {
-        // The timers of the call leader fire when it wakes up, perhaps before it learns that another node leads.
+        // On waking, the call leader's timers fire, perhaps before it learns that another node leads.
         FaultAction::Pause { .. } => {
             draw_calls(random, settings, 2..=4, began_at_ms, steps);
             draw_group_call(random, settings, room, began_at_ms, steps);
@@ -400,7 +396,7 @@ fn draw_calls(
     }
 }
 
-/// A group call whose participants may just have lost their connections when a fault begins.
+/// A group call whose participants may have lost their connections just before a fault.
 fn draw_group_call(
     random: &mut StdRng,
     settings: &Settings,
@@ -429,7 +425,7 @@ fn draw_fault(random: &mut StdRng, settings: &Settings) -> FaultAction {
     let long = *[short, short, 60_000, 120_000]
         .choose(random)
         .unwrap_or(&short);
-    // A ring of 20 s ends meanwhile, and a call that another node connected goes on after it.
+    // A ring of 20 s ends meanwhile; a call that another node connected goes on.
     let ring = random.random_range(18_000..26_000);
     let has_bus = settings.nodes > 1;
     match random.random_range(0..100) {

@@ -30,14 +30,13 @@ use tokio::{
 
 const RESYNC_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// A reader, as the checks see it.
+/// As the checks see it.
 pub(super) struct Reader {
     pub(super) index: usize,
     faults: mpsc::UnboundedSender<ConnectionFault>,
     known: Arc<Mutex<Known>>,
 }
 
-/// The stories that a reader was told of.
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) stories: BTreeMap<Seq, StoryId>,
@@ -115,7 +114,7 @@ impl EventStream {
         }
     }
 
-    /// Takes over what a rendered page shows: all stories up to its cursor.
+    /// Takes over a rendered page: all stories up to its cursor.
     async fn render(&mut self) {
         loop {
             let node = self.client.choose_node();

@@ -1,4 +1,4 @@
-//! Runs a plan: the steps at their times, then healing, then the checks.
+//! Runs a plan: timed steps, then healing, then the checks.
 
 use super::{
     checks,
@@ -43,9 +43,8 @@ use tokio::{
 
 /// For everything to be answered after the last fault.
 const HEALING_TIMEOUT: Duration = Duration::from_mins(2);
-/// A heartbeat interval, and the wait for the answer.
+/// Until a page notices a cut: a heartbeat interval, and the wait for the answer.
 const DETECTION_TIME: Duration = Duration::from_secs(30);
-/// Between two looks at whether everything is quiet.
 const QUIET_INTERVAL: Duration = Duration::from_millis(500);
 const PUBLISH_RETRY_DELAY: Duration = Duration::from_secs(1);
 const SET_UP_RETRY_DELAY: Duration = Duration::from_millis(200);
@@ -57,10 +56,9 @@ struct StoreArguments {
     store: StoreConfig,
 }
 
-/// What a run found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Outcome {
-    /// What must hold and did not; empty if all is well.
+    /// What must hold and did not.
     pub(super) violations: Vec<String>,
     pub(super) digest: u64,
     pub(super) frame_count: u64,
@@ -69,7 +67,6 @@ pub(super) struct Outcome {
     pub(super) fault_count: u64,
 }
 
-/// Runs a plan on a paused clock. Equal plans give equal outcomes.
 pub(super) fn run(plan: &Plan) -> Outcome {
     start_logging();
     let folder = tempfile::tempdir().unwrap();
@@ -327,12 +324,11 @@ impl Simulation {
             }
             world.start(node);
         }
-        // A page notices a cut with its next ping.
         sleep(DETECTION_TIME).await;
         self.wait_until_quiet().await;
     }
 
-    /// Compares the group calls that go on, if any; then everybody leaves.
+    /// Checks ongoing group calls; then everybody leaves.
     async fn end_group_calls(&self) {
         if self.find_unfinished().is_some() {
             return;
@@ -380,7 +376,7 @@ impl Simulation {
         checks::find_unfinished(world, pages, readers, observers, history)
     }
 
-    /// As a program does: again under the same id, until it is published.
+    /// Repeats under the same id until published, as a program does.
     fn publish(&mut self, node: usize) {
         let number = self.history.begin_story();
         let (world, history) = (self.world.clone(), self.history.clone());
@@ -434,7 +430,7 @@ impl Simulation {
     }
 }
 
-/// With `RIALTO_LOG`, such as "rialto=trace", on the simulated clock.
+/// With `RIALTO_LOG`, on the simulated clock.
 fn start_logging() {
     use tracing_subscriber::{EnvFilter, fmt, fmt::time::FormatTime};
     struct SimulatedTime;
@@ -451,7 +447,7 @@ fn start_logging() {
     }
 }
 
-/// A new store, as a file. Made once for all runs.
+/// A new store, made once for all runs.
 fn prepare_store(folder: &Path) {
     static NEW_STORE: OnceLock<Vec<u8>> = OnceLock::new();
     let contents = NEW_STORE.get_or_init(|| {
@@ -463,7 +459,7 @@ fn prepare_store(folder: &Path) {
             store.close().await;
         });
         let file = folder.path().join(STORE_FILE);
-        // The last connection is closed in its own thread, and moves what was written into the file.
+        // The last connection closes in its own thread, after a checkpoint of the log.
         let log = folder.path().join(format!("{STORE_FILE}-wal"));
         let began = std::time::Instant::now();
         while log.exists() {
@@ -475,7 +471,7 @@ fn prepare_store(folder: &Path) {
     std::fs::write(folder.join(STORE_FILE), contents).unwrap();
 }
 
-/// Opened before the clock is paused, because it needs threads.
+/// Before the clock is paused: it needs threads.
 fn open_files(folder: &Path) -> Files {
     block_on_runtime(Files::open_at(folder, None)).unwrap()
 }

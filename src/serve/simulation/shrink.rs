@@ -5,7 +5,7 @@ use super::{plan::Plan, run::run};
 /// A run takes about half a second.
 const MAX_RUNS: u32 = 400;
 
-/// Leaves out steps as long as the plan fails: half of them, then a quarter, and so on down to single ones.
+/// Leaves out steps while the plan fails: half of them first, single ones last.
 pub(super) fn shrink(mut plan: Plan) -> Plan {
     let mut runs = 0;
     let mut size = plan.steps.len() / 2;

@@ -1,4 +1,4 @@
-//! The servers of a simulation, the database and the broker between them, and the ways to reach them.
+//! The servers of a simulation, their database and broker, and the ways to reach them.
 
 use super::plan::Settings;
 use crate::{
@@ -43,10 +43,10 @@ use tokio_util::sync::CancellationToken;
 
 /// As of Linux, of one direction.
 const PIPE_CAPACITY: usize = 64 * 1024;
-/// Of a supervisor that starts a program again.
+/// As a supervisor.
 const START_RETRY_DELAY: Duration = Duration::from_secs(1);
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
-/// Of a browser, for a request.
+/// As a browser.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Of a group call; fewer than the people of some plans.
 pub(super) const MAX_PARTICIPANTS: usize = 3;
@@ -136,7 +136,7 @@ impl World {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the program, again and again until it succeeds.
+    /// Starts the program; retries until it succeeds.
     pub(super) fn start(self: &Arc<Self>, node: usize) {
         let (process, link, network, stop_calls) = {
             let mut slot = self.slot(node);
@@ -210,7 +210,7 @@ impl World {
         slot.systems = None;
     }
 
-    /// As SIGTERM: pages reconnect elsewhere, decisions about calls are stored.
+    /// As SIGTERM.
     pub(super) fn stop(self: &Arc<Self>, node: usize) {
         let (process, systems, stop_calls) = {
             let mut slot = self.slot(node);
@@ -262,7 +262,6 @@ impl World {
         }
     }
 
-    /// Of the messages to a node.
     pub(super) fn set_message_faults(&self, node: usize, faults: MessageFaults) {
         if let Some(link) = &self.slot(node).link {
             link.set_faults(faults);
@@ -273,7 +272,7 @@ impl World {
         self.slot(node).systems.clone()
     }
 
-    /// Runs a request on a node. None if it does not answer.
+    /// None if the node does not answer.
     pub(super) async fn request<F, T>(
         &self,
         node: usize,
@@ -293,7 +292,7 @@ impl World {
         timeout(REQUEST_TIMEOUT, answer).await.ok()?.ok()
     }
 
-    /// Opens a WebSocket. None if the connection is refused.
+    /// None if the connection is refused.
     pub(super) fn connect(
         &self,
         node: usize,
@@ -319,7 +318,7 @@ impl World {
         })
     }
 
-    /// Opens an event stream of the news. None if the connection is refused.
+    /// None if the connection is refused.
     pub(super) fn connect_reader(
         &self,
         node: usize,

@@ -159,7 +159,7 @@ impl ClientSession {
         }
     }
 
-    /// Returns the last replayed sequence if all missed events were available, or the refusal, to be sent.
+    /// Returns the last replayed sequence if all missed events were available, or the refusal to send.
     async fn replay(
         &mut self,
         cursor: &RoomCursor,
@@ -175,7 +175,6 @@ impl ClientSession {
         Ok(Ok(resumed.replayed_to))
     }
 
-    /// Returns a refusal, to be sent.
     async fn resume(&mut self, cursor: &RoomCursor) -> Result<Vec<ServerFrame>, ConnectionEnd> {
         self.send_queue.cork();
         let (replayed, refusal) = match self.replay(cursor).await? {
@@ -244,7 +243,7 @@ impl ClientSession {
         }
     }
 
-    /// Returns the replies; those of a resume are already sent. `text` is the frame's.
+    /// Returns the replies, except those of a resume, which are sent. `text` is the frame's.
     async fn dispatch(
         &mut self,
         frame: ClientFrame,

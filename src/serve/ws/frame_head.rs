@@ -1,4 +1,4 @@
-//! What a refused frame was about, read again from its text. Only refusals need it: an accepted frame is parsed once.
+//! What a refused frame was about, read again from its text. An accepted frame is parsed once.
 
 use crate::{
     model::{
@@ -14,7 +14,7 @@ use serde::{
 };
 use std::fmt;
 
-/// Names in each refusal what the refused frame named. A message or an upload is refused with `refused`.
+/// Repeats in each refusal what the frame named. A message or an upload is refused with `refused`.
 pub(super) fn complete_refusals(replies: &mut [ServerFrame], text: &str) {
     for reply in replies {
         let (ServerFrame::Refused(refusal) | ServerFrame::Error(refusal)) = reply else {
@@ -28,7 +28,7 @@ pub(super) fn complete_refusals(replies: &mut [ServerFrame], text: &str) {
     }
 }
 
-/// What a refusal of a call's frame repeats. A text without such fields is not read again.
+/// What a refusal of a call's frame repeats.
 pub(super) fn read_subject(text: &str) -> Option<Box<FrameSubject>> {
     let has_any = text.contains("\"ref\"") || text.contains("\"room\"");
     has_any.then(|| {
@@ -40,13 +40,13 @@ pub(super) fn read_subject(text: &str) -> Option<Box<FrameSubject>> {
     })
 }
 
-/// Of a `hello`, which is not kept. A text without such a field is not read again.
+/// Of a `hello`, which is not kept.
 pub(super) fn read_reference(text: &str) -> Option<FrameReference> {
     let has_reference = text.contains("\"ref\"");
     has_reference.then(|| FrameHead::read(text).reference)?
 }
 
-/// The fields that name a frame and its subject; `None` if missing or unreadable.
+/// Fields that name a frame and its subject; `None` if missing or unreadable.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct FrameHead {
     frame_type: Option<String>,
@@ -82,7 +82,7 @@ impl FrameHead {
         matches!(self.frame_type.as_deref(), Some("send" | "upload"))
     }
 
-    /// The violated rule, of a message that is complete.
+    /// The rule that a complete message violates.
     fn text_error(&self) -> Option<MessageTextError> {
         let is_message = self.frame_type.as_deref() == Some("send");
         let is_complete = is_message && self.id.is_some() && self.room.is_some();

@@ -34,7 +34,7 @@ pub(in crate::serve) async fn upgrade(
     accept(systems, &connection, request, session::SESSION_COOKIE, who)
 }
 
-/// `GET /call/{token}/ws`. Requires our origin, a guest cookie and our subprotocol; ignores sessions.
+/// `GET /call/{token}/ws`. As `upgrade`, with a guest cookie; ignores sessions.
 pub(in crate::serve) async fn upgrade_guest(
     State(systems): State<Arc<Systems>>,
     Extension(connection): Extension<Takeover>,
@@ -58,8 +58,7 @@ fn check_origin(headers: &HeaderMap) -> Result<()> {
     Err(Failure::NotAllowed { reason }.into())
 }
 
-/// Accepts a client with an invalid cookie and then closes with a code: browsers hide the HTTP status, and the page
-/// would retry forever.
+/// Accepts a client with an invalid cookie, then closes with a code: browsers hide the HTTP status, and the page would retry forever.
 fn accept(
     systems: Arc<Systems>,
     connection: &Takeover,

@@ -1,7 +1,6 @@
 //! `GET /ws`: lifecycle of a WebSocket (RFC 6455). `GET /call/{token}/ws` is the same for guests, limited to one call.
 //!
-//! Each connection has one task that reads a frame, passes it on and sends the replies. Publishers push directly to the
-//! send queue, which is corked during a replay.
+//! One task per connection reads frames and sends the replies. Publishers push directly to the send queue, which is corked during a replay.
 
 mod client_session;
 mod frame_head;
@@ -101,7 +100,7 @@ async fn start_session(
 ) -> Result<ClientSession, ConnectionEnd> {
     send_queue.send(head).await?;
     let hello = timeout(HELLO_TIMEOUT, read_hello(socket)).await;
-    // A network that stalls delays it too, so the client may try again.
+    // A stalled network delays it too, so the client may retry.
     let hello = hello.unwrap_or(Err(ConnectionEnd::Closed(CloseCode::HeartbeatTimeout)))?;
     let connection = Connection::new(
         hello.client,
@@ -202,7 +201,7 @@ pub(super) fn on_disconnect(
     });
 }
 
-/// Sends `last` and a close frame, and awaits the client's. The caller's timeout drops a client that never reads.
+/// Sends `last` and a close frame, and awaits the client's (RFC 6455 section 7.1.1), up to the caller's timeout.
 async fn close_websocket(
     socket: &mut WebSocketReader,
     send_queue: &Arc<SendQueue>,
@@ -216,9 +215,8 @@ async fn close_websocket(
             send_queue.close(code);
             let last = [last, frame::encode_close(code)].concat();
             send_queue.finish(last.into()).await;
-            // After a message that is too big, no frame can be parsed, and the parser may not be asked.
+            // After a message that is too big, the parser may not be asked.
             if code != CloseCode::TooBig {
-                // The client's close frame (RFC 6455 section 7.1.1).
                 while let Ok(message) = socket.next().await {
                     if matches!(message, Message::Close(_)) {
                         return;

@@ -1,5 +1,5 @@
-//! The archive: a tar file (POSIX.1-1988 ustar) of `manifest.json`, `rialto.sqlite`, `files/ab/abcd…` and, at its end,
-//! `SHA256SUMS`, which sha256sum(1) can check.
+//! The archive: a tar file (GNU format) of `manifest.json`, `rialto.sqlite`, `files/ab/abcd…` and, at its end, `SHA256SUMS`, which
+//! sha256sum(1) can check.
 
 use crate::{
     model::{Epoch, Millis},
@@ -28,10 +28,10 @@ const COPY_BYTES: usize = 256 * 1024;
 const MANIFEST: &str = "manifest.json";
 const STORE: &str = "rialto.sqlite";
 const SUMS: &str = "SHA256SUMS";
-/// Larger than any list of checksums or manifest that fits into memory with ease.
+/// Bounds the manifest and the checksums in memory.
 const MAX_TEXT_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// What an archive is, as its first entry.
+/// An archive's first entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {
     pub(super) format: u32,
@@ -39,16 +39,13 @@ pub(super) struct Manifest {
     pub(super) version: String,
     /// Number of the store's newest migration.
     pub(super) schema: i64,
-    /// Of the news; none if no server has used the store.
+    /// Of the news; none in an unused store.
     pub(super) epoch: Option<Epoch>,
     pub(super) made_at: Millis,
-    /// SHA-256 of `rialto.sqlite`.
     pub(super) store_sha256: String,
-    /// Number of files that the store refers to.
     pub(super) files: usize,
 }
 
-/// Name of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Entry {
     Manifest,
@@ -91,10 +88,9 @@ fn sum_line(sha256: &str, entry: &Entry) -> String {
     format!("{sha256}  {}\n", entry.path())
 }
 
-/// Why content was not added.
 #[derive(Debug)]
 pub(super) enum AppendError {
-    /// The content is not what the entry promises; the archive is as before.
+    /// Wrong size or SHA-256; the archive is as before.
     Content(String),
     Failed(Error),
 }
@@ -105,7 +101,6 @@ impl From<io::Error> for AppendError {
     }
 }
 
-/// Writes an archive from its beginning to its end.
 pub(super) struct ArchiveWriter {
     file: BufWriter<File>,
     /// Bytes written, a multiple of [`BLOCK_BYTES`].
@@ -124,7 +119,7 @@ impl ArchiveWriter {
         }
     }
 
-    /// Appends an entry of exactly `size` bytes and, where it is known, this SHA-256.
+    /// Appends an entry of exactly `size` bytes and, if known, this SHA-256.
     pub(super) async fn append(
         &mut self,
         entry: &Entry,
@@ -156,7 +151,6 @@ impl ArchiveWriter {
         Ok(())
     }
 
-    /// As [`Self::append`], of bytes in memory.
     pub(super) async fn append_bytes(&mut self, entry: &Entry, bytes: Vec<u8>) -> Result<()> {
         let size = bytes.len() as u64;
         let content = futures::stream::iter([Ok(Bytes::from(bytes))]);
@@ -167,7 +161,7 @@ impl ArchiveWriter {
         }
     }
 
-    /// Writes the checksums and the end, and waits until all is on disk.
+    /// Writes checksums and end, and waits until all is on disk.
     pub(super) async fn finish(mut self) -> Result<u64> {
         let sums = std::mem::take(&mut self.sums).into_bytes();
         self.append_bytes(&Entry::Sums, sums).await?;
@@ -188,7 +182,7 @@ impl ArchiveWriter {
         Ok(*header.as_bytes())
     }
 
-    /// Stops once there is too much.
+    /// Stops beyond `size` bytes.
     async fn copy(
         &mut self,
         size: u64,
@@ -217,7 +211,7 @@ impl ArchiveWriter {
     }
 }
 
-/// An archive whose every checksum is right, extracted.
+/// An extracted archive with right checksums.
 #[derive(Debug)]
 pub(super) struct Extracted {
     pub(super) store: PathBuf,
@@ -225,11 +219,10 @@ pub(super) struct Extracted {
     pub(super) files: BTreeMap<String, PathBuf>,
 }
 
-/// Extracts an archive into an empty folder, where nobody else can read it, and checks it. `accept` sees the manifest before
-/// anything else is read. Blocks.
+/// Extracts an archive into an empty private folder and checks it. `accept` sees the manifest first. Blocks.
 ///
 /// # Errors
-/// [`Error::InvalidSetting`] when it is not an archive, is damaged or incomplete, or is not accepted.
+/// [`Error::InvalidSetting`] when it is no archive, damaged, incomplete or not accepted.
 pub(super) fn extract(
     archive: &std::fs::File,
     into: &Path,

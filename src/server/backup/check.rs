@@ -31,7 +31,7 @@ pub struct CheckArgs {
 /// Prints one finding a line, with what to do.
 ///
 /// # Errors
-/// A message for the user, when something is wrong or the check was not possible.
+/// A message for the user when something is wrong or cannot be checked.
 pub async fn run(args: &CheckArgs) -> std::result::Result<(), String> {
     let in_words = |why: Error| why.to_string();
     let mut checked = check_store(&args.data.store).await.map_err(in_words)?;
@@ -81,7 +81,7 @@ async fn check_files(data: &DataConfig, checked: &mut StoreCheck) -> Result<()> 
     Ok(())
 }
 
-/// What is wrong with it, in words.
+/// What is wrong, in words.
 async fn check_file(files: Option<&Files>, stored: &StoredFile) -> Result<Option<String>> {
     const MISSING: &str = "is missing";
     let Some(files) = files else {

@@ -1,7 +1,7 @@
 //! `rialto backup`: first a snapshot of the store, then the files it refers to.
 //!
-//! A file is stored before the message that carries it, is named by its content and never changes, so the archive is
-//! consistent although others write meanwhile. Whatever was acknowledged before the snapshot is in it.
+//! Files are stored before the messages that carry them and never change, so the archive is consistent despite concurrent writes. It holds
+//! all that was acknowledged before the snapshot.
 
 use super::{
     PARTIAL, SNAPSHOT, Temporary,
@@ -48,7 +48,7 @@ pub struct BackupSummary {
     /// Size of the archive.
     pub bytes: u64,
     pub files: usize,
-    /// Files that the store refers to and that are missing or damaged, in words.
+    /// Missing or damaged files of the store, in words.
     pub skipped: Vec<String>,
 }
 
@@ -75,18 +75,17 @@ pub async fn run(args: &BackupArgs) -> std::result::Result<(), String> {
     Ok(())
 }
 
-/// Writes a backup into a new file that only this user can read; it has its name once it is complete and on disk.
+/// Writes a backup into a new file of mode 0600, which gets its name once complete and on disk.
 ///
 /// # Errors
-/// [`Error::InvalidSetting`] when the file exists or cannot be written, or there is no store; others when store or files cannot
-/// be read.
+/// [`Error::InvalidSetting`] when the file exists or cannot be written, or there is no store; others when store or files are unreadable.
 pub async fn create(data: &DataConfig, file: &Path) -> Result<BackupSummary> {
     check_unused(file)?;
     let partial = with_suffix(file, PARTIAL);
     let archive = create_partial(&partial)?;
     let partial_guard = Temporary::new(&partial);
     let snapshot = with_suffix(file, SNAPSHOT);
-    // Left by a backup that was killed; the lock on the partial file says that none runs.
+    // Left by a killed backup; the lock on the partial file says that none runs.
     let _ = fs::remove_file(&snapshot);
     let _snapshot_guard = Temporary::new(&snapshot);
     let made_at = clock::now();
@@ -146,7 +145,7 @@ fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Takes over what a killed backup left, but not from one that runs.
+/// Takes over a killed backup's file, but not a running one's.
 fn create_partial(path: &Path) -> Result<File> {
     let folder = folder_of(path);
     if !folder.is_dir() {
@@ -231,7 +230,7 @@ fn stream_file(file: tokio::fs::File) -> impl Stream<Item = io::Result<Bytes>> {
     })
 }
 
-/// Returns in words why the file is not in the archive. An unavailable bucket fails the backup.
+/// Returns why the file was not added. An unavailable bucket fails the backup.
 async fn append_file(
     writer: &mut ArchiveWriter,
     files: Option<&Files>,

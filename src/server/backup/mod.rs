@@ -1,13 +1,4 @@
 //! Backups: store and files in one archive, made while servers run (docs/decisions/0025-backups-in-one-archive.md).
-//!
-//! | module | contents |
-//! |---|---|
-//! | `archive` | the format: a tar file with checksums |
-//! | `create` | `rialto backup` |
-//! | `restore` | `rialto restore` |
-//! | `check` | `rialto check` |
-//! | `name` | names and ages of periodic backups, as plain data |
-//! | `periodic` | the running server's backups |
 
 mod archive;
 pub mod check;
@@ -18,11 +9,11 @@ pub mod restore;
 
 use std::path::{Path, PathBuf};
 
-/// Suffixes of what a running backup writes beside its file. It holds a lock on the first.
+/// Suffixes of a running backup's files; it holds a lock on the first.
 const PARTIAL: &str = ".partial";
 const SNAPSHOT: &str = ".snapshot";
 
-/// Removes a file or folder when dropped, unless it is kept.
+/// Removes a file or folder when dropped, unless kept.
 struct Temporary(Option<PathBuf>);
 
 impl Temporary {
@@ -40,7 +31,7 @@ impl Drop for Temporary {
         let Some(path) = &self.0 else {
             return;
         };
-        // What is left takes space and does no harm.
+        // A leftover does no harm.
         let _ = if path.is_dir() {
             std::fs::remove_dir_all(path)
         } else {
@@ -49,7 +40,6 @@ impl Drop for Temporary {
     }
 }
 
-/// `1 file`, `2 files`.
 fn count(number: usize, noun: &str) -> String {
     match number {
         1 => format!("1 {noun}"),

@@ -1,4 +1,4 @@
-//! Names of periodic backups, `rialto-20261129T043059Z.tar`: which are due and which are surplus, as plain data.
+//! Names of periodic backups, `rialto-20261129T043059Z.tar`, and which are due or surplus.
 
 use crate::model::Millis;
 use std::{fmt, time::Duration};
@@ -7,7 +7,7 @@ use time::{Date, Month, OffsetDateTime, Time, UtcOffset, macros::format_descript
 const PREFIX: &str = "rialto-";
 const SUFFIX: &str = ".tar";
 
-/// Name of a periodic backup, by the second in which it began.
+/// Named by the second in which it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct BackupName {
     began_at: OffsetDateTime,
@@ -21,7 +21,6 @@ impl BackupName {
         }
     }
 
-    /// None for any other file.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let digits = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
         let number = |from: usize, to: usize| digits.get(from..to)?.parse::<u16>().ok();
@@ -50,7 +49,6 @@ impl fmt::Display for BackupName {
     }
 }
 
-/// Time until the next backup.
 pub(super) fn wait_until_due(newest: Option<BackupName>, every: Duration, now: Millis) -> Duration {
     newest.map_or(Duration::ZERO, |newest| {
         every.saturating_sub(newest.age(now))

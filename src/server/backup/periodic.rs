@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 /// After a failure; doubles up to the interval of backups.
 const MIN_RETRY_DELAY: Duration = Duration::from_secs(30);
 
-/// How periodic backups go.
+/// Status of periodic backups.
 #[derive(Debug, Default)]
 pub struct BackupStatus {
     state: Mutex<State>,
@@ -57,7 +57,7 @@ impl BackupStatus {
     }
 }
 
-/// Makes backups until it is aborted; returns at once without a folder.
+/// Makes backups until aborted; returns at once without a folder.
 pub async fn run(app: Arc<AppState>) {
     let config = &app.config;
     let Some(folder) = &config.store.backup_folder else {
@@ -115,7 +115,7 @@ async fn make(config: &Config, folder: &Path) -> Result<BackupName> {
     Ok(name)
 }
 
-/// Writes from a thread that may block. Dropping the future ends the backup.
+/// Writes in a blocking thread. Dropping the future ends the backup.
 async fn create_in_thread(data: DataConfig, file: PathBuf) -> Result<BackupSummary> {
     let stopping = CancellationToken::new();
     let stopped = stopping.clone();
@@ -134,7 +134,7 @@ async fn create_in_thread(data: DataConfig, file: PathBuf) -> Result<BackupSumma
         .map_err(|lost| Error::Internal(lost.to_string()))?
 }
 
-/// Periodic backups; all other files are somebody else's.
+/// Lists periodic backups only.
 fn list(folder: &Path) -> io::Result<Vec<BackupName>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -143,7 +143,7 @@ fn list(folder: &Path) -> io::Result<Vec<BackupName>> {
     Ok(names)
 }
 
-/// Another node may be writing into the same folder: then it holds a lock.
+/// A file that another node still writes is locked.
 fn remove_temporary(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();

@@ -1,7 +1,6 @@
 //! `rialto restore`: a backup into an empty data folder, or an empty database.
 //!
-//! Everything is extracted into a folder of its own and checked there. The store gets its place last, so a restore that fails
-//! leaves none.
+//! Everything is first extracted into its own folder and checked. The store gets its place last: a failed restore leaves none.
 
 use super::{
     Temporary,
@@ -27,7 +26,7 @@ use std::{
 
 /// In the data folder.
 const EXTRACTED: &str = "restore.partial";
-/// Entries of a data folder that hold no data.
+/// Entries that hold no data.
 const IGNORED: [&str; 3] = [EXTRACTED, "lock", "lost+found"];
 
 /// Options of `rialto restore`.
@@ -47,7 +46,7 @@ pub struct RestoreArgs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestoreSummary {
     pub files: usize,
-    /// SHA-256 of files that the store refers to and the backup lacks.
+    /// SHA-256 of the store's files that the backup lacks.
     pub missing: Vec<String>,
 }
 
@@ -74,8 +73,8 @@ pub async fn run(args: &RestoreArgs) -> std::result::Result<(), String> {
 /// Restores a backup.
 ///
 /// # Errors
-/// [`Error::InvalidSetting`] when the backup is damaged or newer than this program, or folder or database are not empty or
-/// cannot be used; others when files cannot be written. No store is left.
+/// [`Error::InvalidSetting`] when the backup is damaged or newer than this program, or folder or database are unusable or not empty; others
+/// when files cannot be written.
 pub async fn restore(data: &DataConfig, backup: &Path) -> Result<RestoreSummary> {
     let file =
         File::open(backup).map_err(|why| data_folder::describe(backup, Action::Read, &why))?;
@@ -84,7 +83,7 @@ pub async fn restore(data: &DataConfig, backup: &Path) -> Result<RestoreSummary>
     let _lock = DataLock::acquire(folder, Sharing::Exclusive)?;
     check_empty(folder)?;
     let extracted_dir = folder.join(EXTRACTED);
-    // Of a restore that was killed.
+    // Of a killed restore.
     let _ = fs::remove_dir_all(&extracted_dir);
     create_private_dir(&extracted_dir)
         .map_err(|why| data_folder::describe(&extracted_dir, Action::Create, &why))?;
@@ -205,7 +204,7 @@ async fn put_files(data: &DataConfig, extracted: &BTreeMap<String, PathBuf>) -> 
     Ok(())
 }
 
-/// Returns the folder it was moved into; none if that is on another file system.
+/// Returns the target folder; none on another file system.
 fn move_file(folder: &Path, hash: &str, path: &Path) -> Result<Option<PathBuf>> {
     let target = folder.join(hash.get(..2).unwrap_or_default());
     fs::create_dir_all(&target)?;

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 /// Place of a part in a client list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListPart {
-    /// Number of the list; its sender raises it with each list.
+    /// Raised by the sender with each list.
     pub list: u64,
-    /// Of the part, from 0.
+    /// From 0.
     pub index: u32,
 }
 
-/// Parts of a list received so far. Parts arrive in order, but some may be lost, and several lists may be on their way.
+/// Received parts of a list. They come in order; some may be lost, or belong to other lists.
 #[derive(Debug, Default)]
 pub struct ClientListAssembly {
     clients: Vec<ConnectedClient>,
@@ -21,8 +21,7 @@ pub struct ClientListAssembly {
 }
 
 impl ClientListAssembly {
-    /// Adds a part; returns the clients of a complete list with its last one. `part` is none for a node of an earlier
-    /// build.
+    /// Adds a part; returns the clients once the list is complete. `part` is none from an earlier build.
     pub fn add(
         &mut self,
         part: Option<ListPart>,
@@ -43,7 +42,7 @@ impl ClientListAssembly {
         is_last.then(|| std::mem::take(self).clients)
     }
 
-    /// Forgets an unnumbered list, whose parts could not be told from those of the requested one.
+    /// Forgets an unnumbered list: its parts look like those of the requested one.
     pub fn on_request(&mut self) {
         if self.next.is_none() {
             self.clients.clear();

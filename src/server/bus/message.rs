@@ -1,4 +1,5 @@
-//! Messages between nodes, each a self-contained JSON value.
+//! Messages between nodes, each a self-contained JSON value. Nodes of earlier builds send no numbers and terms: they
+//! are none or 0.
 
 use super::{ListPart, SentCounts};
 use crate::{
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
 
-/// Id of a node (a running program), new at each start.
+/// Id of a running node, new at each start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NodeId(pub Uuid);
@@ -28,7 +29,7 @@ impl fmt::Display for NodeId {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
     pub from: NodeId,
-    /// Of the sender's messages to the same receivers. None from a node of an earlier build.
+    /// Counts the sender's messages to the same receivers.
     #[serde(default)]
     pub number: Option<u64>,
     pub message: Message,
@@ -38,7 +39,6 @@ pub struct Envelope {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Message {
-    /// Committed events of one stream.
     Committed {
         stream: String,
         rows: Vec<EventRow>,
@@ -46,7 +46,6 @@ pub enum Message {
         #[serde(default)]
         at: Millis,
     },
-    /// A command for the receiving node's clients.
     #[serde(rename = "order")]
     Command {
         #[serde(rename = "order")]
@@ -57,10 +56,9 @@ pub enum Message {
     /// Sent once a second.
     #[serde(rename = "pulse")]
     Heartbeat {
-        /// Sent so far.
+        /// Client changes sent so far.
         #[serde(rename = "changes")]
         change_count: u64,
-        /// Messages sent so far.
         #[serde(default)]
         sent: SentCounts,
     },
@@ -74,7 +72,7 @@ pub enum Message {
     },
     #[serde(rename = "ask_pages")]
     RequestClientList,
-    /// Messages to the sender were lost: the receiver sends again what still matters.
+    /// Messages to the sender were lost; receivers send again what still matters.
     Resync,
     #[serde(rename = "pages")]
     ClientList {
@@ -85,7 +83,6 @@ pub enum Message {
         clients: Vec<ConnectedClient>,
         #[serde(rename = "last")]
         is_last: bool,
-        /// None from a node of an earlier build.
         #[serde(default)]
         part: Option<ListPart>,
     },
@@ -97,14 +94,12 @@ pub enum Message {
 pub struct ConnectedClient {
     pub client: ClientId,
     pub person: Person,
-    /// The only call that a guest may join.
     #[serde(default)]
     pub guest_of: Option<CallId>,
     pub visible: bool,
     /// Their other members receive the user's presence.
     #[serde(rename = "near")]
     pub direct_rooms: Vec<RoomId>,
-    /// Of the client's connections.
     #[serde(default)]
     pub incarnation: Incarnation,
 }
@@ -123,7 +118,6 @@ pub enum ClientChange {
     #[serde(rename = "closed")]
     Disconnected {
         client: ClientId,
-        /// Whether the client may reconnect.
         #[serde(default)]
         #[serde(rename = "gone")]
         disconnect: Disconnect,
@@ -154,11 +148,11 @@ pub enum RemoteCommand {
     RetainFrame {
         room: RoomId,
         retained: Box<RetainedFrame>,
-        /// Of the sender's commands about retained frames; 0 from a node of an earlier build.
+        /// Counts the sender's commands about retained frames.
         #[serde(default)]
         number: u64,
     },
-    /// Sends a subject's last frame to a room, which then forgets the subject.
+    /// Sends a subject's last frame; the room retains none after it.
     ClearFrame {
         room: RoomId,
         subject: Uuid,
@@ -167,16 +161,16 @@ pub enum RemoteCommand {
     /// All retained frames, in case a command was lost.
     SyncRetainedFrames {
         frames: Vec<(RoomId, RetainedFrame)>,
-        /// The sender's term as the call leader; 0 from a node of an earlier build.
+        /// The sender's term as the call leader.
         #[serde(default)]
         term: i64,
-        /// As in [`Self::RetainFrame`]: a copy that comes after a later command says nothing.
+        /// As in [`Self::RetainFrame`]; an overtaken list is ignored.
         #[serde(default)]
         number: u64,
     },
     #[serde(rename = "to_all")]
     SendToAll { frame: Box<ServerFrame> },
-    /// From nodes of earlier versions; the memberships stream has replaced it.
+    /// Sent by earlier builds, which lack the memberships stream.
     #[serde(rename = "join")]
     SubscribeUser {
         user: UserId,

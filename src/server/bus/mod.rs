@@ -1,7 +1,7 @@
 //! Messages between the nodes of one community, through NATS. A single node has no bus.
 //!
-//! The store is authoritative, and messages may be lost. A loss shows by sequence (events), count (client changes),
-//! missing reply (requests) or number (all others): then nodes send again what still matters.
+//! The store is authoritative; messages may be lost. Sequences (events), counts (client changes), missing replies
+//! (requests) and numbers (others) show a loss; nodes then send again what still matters.
 //!
 //! | subject | subscriber |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | `rialto.COMMUNITY.node.ID` | one node |
 //! | `rialto.COMMUNITY.ROLE` | that role's leader, which replies |
 //!
-//! COMMUNITY is the epoch of the news: communities may share NATS, and a replaced store is another community.
+//! COMMUNITY is the epoch of the news. Communities may share NATS; a replaced store is another community.
 
 pub mod client_list;
 pub mod message;
@@ -39,7 +39,7 @@ use std::{
 use tokio::sync::{mpsc, watch};
 use transport::Transport;
 
-/// Queued while NATS is unreachable; receivers detect dropped ones.
+/// Further messages are dropped, which receivers detect.
 const MAX_QUEUED_MESSAGES: usize = 8_192;
 const LEADER_REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Another node leads within this time.
@@ -53,7 +53,7 @@ pub struct Bus {
     community: Arc<str>,
     transport: Transport,
     outgoing: mpsc::Sender<(String, Bytes)>,
-    /// Held while a message is queued, so that the numbers are in order.
+    /// Held while queueing, so that the numbers are in order.
     sent: Arc<Mutex<SentCounts>>,
     connected: watch::Receiver<bool>,
 }
@@ -80,7 +80,7 @@ pub struct BusError(String);
 #[error("no node leads at the moment")]
 pub struct NoLeader;
 
-/// A role in which one node leads: the last part of its subject.
+/// A role that one node leads; the last part of its subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaderRole(pub &'static str);
 
@@ -127,7 +127,6 @@ impl Bus {
         ))
     }
 
-    /// A bus on a simulated broker.
     #[cfg(test)]
     pub(crate) async fn simulated(link: simulated::Link, community: &Epoch) -> (Self, Inbox) {
         let node = NodeId(random::new_id());
@@ -149,14 +148,14 @@ impl Bus {
         self.connected.clone()
     }
 
-    /// Sends a message to every other node. Never waits.
+    /// Queues a message for every other node.
     pub fn broadcast(&self, message: Message) {
         let mut sent = self.lock_counts();
         let number = sent.next_to_all();
         self.send(self.subject("all"), number, message);
     }
 
-    /// Sends a heartbeat to every other node. Never waits.
+    /// Queues a heartbeat for every other node.
     pub fn broadcast_heartbeat(&self, change_count: u64) {
         let mut sent = self.lock_counts();
         let number = sent.next_to_all();
@@ -165,7 +164,7 @@ impl Bus {
         self.send(self.subject("all"), number, heartbeat);
     }
 
-    /// Sends a message to one node. Never waits.
+    /// Queues a message for one node.
     pub fn send_to(&self, to: NodeId, message: Message) {
         let mut sent = self.lock_counts();
         let number = sent.next_to(to);
@@ -176,7 +175,7 @@ impl Bus {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a request to a role's leader until it is acknowledged; the leader may get it repeatedly.
+    /// Sends a request to a role's leader, repeatedly until it is acknowledged.
     ///
     /// # Errors
     /// [`NoLeader`] after eight seconds without a reply, and at once while NATS is disconnected.
@@ -255,7 +254,7 @@ async fn publish_outgoing(transport: Transport, mut outgoing_rx: mpsc::Receiver<
 }
 
 impl Inbox {
-    /// The next message of another node; none once the bus is closed for good.
+    /// The next message of another node; none once the bus is closed.
     pub async fn next(&mut self) -> Option<(Channel, Envelope)> {
         loop {
             let (channel, message) = self.subscriptions.next().await?;

@@ -4,25 +4,23 @@ use super::NodeId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Whom a message was sent to. Each has its own numbers, from 1.
+/// Receivers of a message. Each channel has its own numbers, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
     AllNodes,
     ThisNode,
 }
 
-/// Numbers of the messages that a node has sent.
+/// How many messages a node has sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SentCounts {
-    /// To all nodes.
     #[serde(default)]
     all: u64,
-    /// To single nodes.
     #[serde(default)]
     nodes: BTreeMap<NodeId, u64>,
 }
 
-/// Numbers of the messages that came from one node.
+/// Numbers of the last messages from one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReceivedCounts {
     /// None before the first message.
@@ -50,20 +48,19 @@ impl SentCounts {
 }
 
 impl ReceivedCounts {
-    /// Records a message. Returns whether messages before it were lost, or are late.
+    /// Returns whether messages before this one were lost or are late.
     pub fn receive(&mut self, channel: Channel, number: u64) -> bool {
         let last = match channel {
             Channel::AllNodes => &mut self.all,
             Channel::ThisNode => &mut self.own,
         };
-        // What was sent before this node knew the sender is covered by the first exchange of lists.
+        // The first exchange of lists covers what was sent before.
         let expected = last.map_or(number, |last| last + 1);
         *last = Some(number.max(expected - 1));
         number > expected
     }
 
-    /// Records a heartbeat of the sender. Returns whether messages before the last heartbeat were lost: those since then
-    /// may be on their way.
+    /// Returns whether messages before the previous heartbeat were lost: later ones may be on their way.
     pub fn compare(&mut self, sent: &SentCounts, this: NodeId) -> bool {
         let before = std::mem::replace(&mut self.announced, sent.to(this));
         let is_behind = self.own.unwrap_or_default() < before;

@@ -1,4 +1,4 @@
-//! A broker in memory, whose messages may be lost, doubled, late or out of order.
+//! A broker in memory that may lose, double, delay and reorder messages.
 
 use super::{Bus, BusError, Incoming, MAX_QUEUED_MESSAGES, NodeId, Transport};
 use crate::{
@@ -18,10 +18,10 @@ use tokio::{
     time::sleep,
 };
 
-/// Of one node, kept while it is disconnected; NATS clients keep as many or more.
+/// Of one disconnected node; NATS clients keep as many or more.
 const MAX_UNSENT: usize = 1_024;
 
-/// What happens to each message, by chance. Probabilities are in thousandths.
+/// Probabilities of faults for each message, in thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct MessageFaults {
     pub(crate) lost: u32,
@@ -37,7 +37,6 @@ struct State {
     subscribers: BTreeMap<u64, Subscriber>,
     next_id: u64,
     links: Vec<LinkState>,
-    /// Faults that have happened to messages.
     fault_count: u64,
 }
 
@@ -60,7 +59,6 @@ struct Outgoing {
     message: Incoming,
 }
 
-/// A node's connection to the broker.
 #[derive(Clone)]
 pub(crate) struct Link {
     broker: Arc<Broker>,
@@ -103,7 +101,6 @@ impl Broker {
         })))
     }
 
-    /// Connects a node.
     pub(crate) fn connect(self: &Arc<Self>, node: &Arc<Node>) -> Link {
         let mut state = self.lock();
         state.links.push(LinkState {
@@ -160,7 +157,7 @@ impl Broker {
         let Some(subscriber) = subscribers.get(&to) else {
             return;
         };
-        // A message to a node that is disconnected is lost.
+        // A message to a disconnected node is lost.
         let is_connected = *links[subscriber.link].connected.borrow();
         if is_connected && subscriber.sender.send(message).is_err() {
             subscribers.remove(&to);
@@ -173,7 +170,7 @@ impl Broker {
 }
 
 impl State {
-    /// Delays of a message: none if it is lost, two if it is doubled.
+    /// Delays: none for a lost message, two for a doubled one.
     fn draw_deliveries(&mut self, faults: MessageFaults) -> Vec<Duration> {
         let fate = self.random.random_range(0..1_000);
         let MessageFaults {
@@ -200,7 +197,7 @@ impl Link {
         self.broker.lock().links[self.index].connected.subscribe()
     }
 
-    /// What was published meanwhile is sent once the node is connected again.
+    /// Reconnecting sends what was published meanwhile.
     pub(crate) fn set_connected(&self, is_connected: bool) {
         let unsent = {
             let mut state = self.broker.lock();
@@ -216,7 +213,6 @@ impl Link {
         }
     }
 
-    /// Of messages to the node.
     pub(crate) fn set_faults(&self, faults: MessageFaults) {
         self.broker.lock().links[self.index].faults = faults;
     }

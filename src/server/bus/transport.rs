@@ -30,11 +30,11 @@ pub(super) enum Transport {
 #[derive(Debug, Clone)]
 pub struct Incoming {
     pub payload: Bytes,
-    /// Subject for a reply, if the sender waits for one.
+    /// Subject for the reply, if one is awaited.
     pub reply: Option<String>,
 }
 
-/// The messages of a subject, in the order of their arrival.
+/// The messages of a subject, in order of arrival.
 #[derive(Debug)]
 pub struct Subscription(Source);
 
@@ -46,7 +46,6 @@ enum Source {
 }
 
 impl Transport {
-    /// Also returns whether NATS is connected. Connects in the background if NATS is not there.
     pub(super) async fn connect_to_nats(
         url: &str,
         node: NodeId,
@@ -111,7 +110,7 @@ impl Transport {
         }
     }
 
-    /// Waits for the reply. Fails at once if nobody subscribes to the subject.
+    /// Fails at once if nobody subscribes to the subject.
     pub(super) async fn request(&self, subject: String, payload: Bytes) -> Result<(), BusError> {
         match self {
             Self::Nats(client) => {
@@ -139,7 +138,6 @@ impl Transport {
         }
     }
 
-    /// Waits until what was published is sent.
     pub(super) async fn flush(&self) {
         match self {
             Self::Nats(client) => drop(client.flush().await),

@@ -1,4 +1,4 @@
-//! Fan-out of committed events, in stream order, to this node's subscribers and to the other nodes.
+//! Fan-out of committed events, in stream order, to this node's subscribers and to other nodes.
 
 use super::{
     memberships::Announcement,
@@ -36,7 +36,7 @@ pub(super) struct Fanout {
 }
 
 impl Fanout {
-    /// A gap schedules reading the missing events first.
+    /// After a gap, schedules a catch-up instead.
     pub(super) fn publish(&self, event: &EncodedEvent) -> PublishOutcome {
         let outcome = self.tails.deliver(event, |event| self.deliver(event));
         if outcome == PublishOutcome::Gap {
@@ -53,7 +53,6 @@ impl Fanout {
         }
     }
 
-    /// Publishes every event of a new room, in order, even if bus messages are lost. Its subscribers must be subscribed.
     pub(super) fn track_stream(&self, store: &Store, stream: Stream) {
         if self.bus.is_none() {
             return;
@@ -68,7 +67,6 @@ impl Fanout {
         let _ = self.lagging_streams.try_send(stream);
     }
 
-    /// Retries while the store is unavailable.
     async fn publish_from_start(&self, store: &Store, stream: Stream, mut watched: Watched) {
         for _ in 0..MAX_START_ATTEMPTS {
             let published = self

@@ -1,6 +1,5 @@
-//! Memberships: an event of their stream subscribes connections on every node, and tells pages of the room.
-//!
-//! The event is committed with the membership, so a node that missed it finds it by its sequence.
+//! Memberships. Each is committed with an event, which subscribes connections on every node and tells pages of the
+//! room. A node that missed the event finds it by its sequence.
 
 use super::{EventLog, Fanout, tail::PublishOutcome};
 use crate::{
@@ -25,14 +24,13 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-/// After a failure: at once, and after the deadlines of all statements.
+/// At once, and after the deadlines of all statements.
 const LATE_COMMIT_DELAYS: [Duration; 4] = [
     Duration::ZERO,
     Duration::from_secs(2),
     Duration::from_secs(10),
     Duration::from_mins(1),
 ];
-/// While the store is away.
 const ANNOUNCEMENT_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Pages that miss more see their rooms when they load or reconnect.
 const MAX_FAILED_ANNOUNCEMENTS: usize = 1_024;
@@ -92,7 +90,6 @@ impl EventLog {
                         fanout.flush_announcements().await;
                     }
                 }
-                // It may be committed all the same, now or later.
                 Err(_) => drop(task::spawn(find_late_commit(fanout))),
             }
             committed
@@ -103,7 +100,7 @@ impl EventLog {
     }
 }
 
-/// Looks for a commit whose answer was lost. A database that was slow may still apply it.
+/// Looks for a commit whose answer was lost: a slow database may still apply it.
 async fn find_late_commit(fanout: Fanout) {
     for delay in LATE_COMMIT_DELAYS {
         sleep(delay).await;
@@ -111,7 +108,6 @@ async fn find_late_commit(fanout: Fanout) {
     }
 }
 
-/// What is told to pages.
 #[derive(Debug)]
 pub(super) enum Announcement {
     Joined(MembershipEvent),
@@ -120,7 +116,7 @@ pub(super) enum Announcement {
 }
 
 impl Fanout {
-    /// Waits until this node's pages know their new rooms, so that what follows is about a room they know.
+    /// Waits until this node's pages know their new rooms, before they get frames about them.
     async fn flush_announcements(&self) {
         let (told_tx, told) = oneshot::channel();
         if self
@@ -137,7 +133,7 @@ impl Fanout {
         match EncodedEvent::encode(event.stream, &event.row) {
             Ok(encoded) => {
                 if self.publish(&encoded) == PublishOutcome::Gap {
-                    // Events of the room must not wait for those before it.
+                    // The room's events must not wait for the missing ones.
                     self.subscribe_members(&encoded);
                 }
             }

@@ -1,7 +1,7 @@
 //! Commits events, then fans them out, in sequence.
 //!
-//! One task (`writer`) commits all waiting requests as one transaction: they share the cost of durability and none
-//! waits for a lock. A request is finished even if its caller is gone.
+//! The `writer` task commits waiting requests together, so that none waits for another's lock. It finishes them even if
+//! their callers are gone.
 
 mod fanout;
 mod memberships;
@@ -35,7 +35,6 @@ use tail::Tails;
 use tokio::sync::{mpsc, oneshot};
 use writer::{AppendRequest, ReplySender, Writer};
 
-/// Further callers wait for a place.
 const CHANNEL_CAPACITY: usize = 1_024;
 
 /// A message to append.
@@ -58,7 +57,7 @@ pub struct NewStory {
     /// Sanitised body.
     pub html: String,
     pub summary: String,
-    /// Preferred slug; another is used if it is taken.
+    /// Preferred; a similar one is used if it is taken.
     pub slug: String,
     pub byline: String,
     /// Idempotency key.
@@ -80,12 +79,11 @@ pub struct Replay {
 pub struct EventLog {
     store: Store,
     fanout: Fanout,
-    /// The writer ends when the last sender is dropped.
     appends: mpsc::Sender<AppendRequest>,
 }
 
 impl EventLog {
-    /// Spawns the writer, so it needs a runtime.
+    /// Spawns tasks, so it needs a runtime.
     #[must_use]
     pub fn new(
         store: Store,
@@ -130,7 +128,7 @@ impl EventLog {
     ///
     /// # Errors
     /// When the store fails; [`Failure::Invalid`](crate::protocol::failure::Failure::Invalid) when another author or
-    /// room has the id, or the room does not exist.
+    /// room has the id; `Failure::NotFound` when the room does not exist.
     pub async fn post_message(&self, new: NewMessage) -> Result<PostedMessage> {
         self.append(|reply| AppendRequest::Message(new, reply))
             .await
@@ -180,7 +178,7 @@ impl EventLog {
         reply_rx.await.map_err(|_| lost())?
     }
 
-    /// Epoch and newest sequence: published on this node, or stored when its tail was loaded.
+    /// Epoch, and newest sequence that this node has published or loaded.
     ///
     /// # Errors
     /// When the store fails or the stream does not exist.
@@ -203,13 +201,13 @@ impl EventLog {
         Ok(replay)
     }
 
-    /// Publishes every event of a new room from its first on, in order, even if bus messages are lost. Its subscribers
-    /// must be subscribed before.
+    /// Publishes every event of a new room, in order, even if bus messages are lost. Its members must be subscribed
+    /// before.
     pub fn track_stream(&self, stream: Stream) {
         self.fanout.track_stream(&self.store, stream);
     }
 
-    /// As [`Self::replay`], for a reader of one topic of the news: others neither follow nor count.
+    /// As [`Self::replay`], for one topic of the news: other stories do not count towards the bound.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,10 +1,10 @@
 //! In-memory tail of each stream: its newest events, encoded, for clients that resume.
 //!
 //! After a restart nearly all clients missed the same events: the first resume reads the store, the others the tail. A
-//! tail grows back only as far as requested. Past the common bound in bytes, the least recently used drop their events.
+//! tail loads only what is requested. Past the common bound in bytes, the least recently used drop their events.
 //!
-//! A tail also keeps the order: it publishes each event of its stream once and in sequence. An event that was committed
-//! before the tail was loaded, and is published later, may come twice or late, but is never left out.
+//! A tail publishes each event of its stream once and in sequence. Only an event committed before the tail was loaded
+//! may come late or twice; none is left out.
 
 mod cached_stream;
 mod catch_up;
@@ -33,7 +33,7 @@ use std::{
 use tokio::sync::OwnedMutexGuard;
 
 const MAX_CACHED_BYTES: usize = 32 * 1024 * 1024;
-/// Of one stream, while it is loaded. Dropping older ones is safe: the store has them by then.
+/// Of one stream, while it is loaded. Older ones are dropped: the store has them by then.
 const MAX_PENDING_EVENTS: usize = 1_024;
 
 #[derive(Debug)]
@@ -44,13 +44,13 @@ pub(super) struct Tails {
     max_bytes: usize,
     bytes: AtomicUsize,
     use_counter: AtomicU64,
-    /// Held while reading a topic, so that many readers of topics load the store like one.
+    /// Serializes reads of topics, to limit the load on the store.
     topic_lock: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct Tail {
-    /// Held while reading the store, so that later tasks find the result.
+    /// Held while loading, so that waiting tasks find the result.
     load_lock: Arc<tokio::sync::Mutex<()>>,
     state: Mutex<State>,
     last_used: AtomicU64,
@@ -59,15 +59,14 @@ struct Tail {
 #[derive(Debug, Default)]
 struct State {
     cached: Option<CachedStream>,
-    /// Published while the stream was first read from the store.
+    /// Published while the stream is loaded.
     pending_events: Vec<EncodedEvent>,
 }
 
-/// What tails read in the store.
 pub(super) trait StreamStore: Sync {
     fn find_stream(&self, stream: Stream) -> impl Future<Output = Result<StreamState>> + Send;
 
-    /// The events after a sequence, oldest first, at most `max_events`.
+    /// Oldest first.
     fn list_events(
         &self,
         stream: Stream,
@@ -187,7 +186,7 @@ impl Tails {
             return Ok(position);
         }
         let loaded = self.load(store, stream).await?;
-        // Always found: the tail was just loaded.
+        // Always found after loading.
         loaded
             .tail
             .position()
@@ -198,7 +197,7 @@ impl Tails {
         loop {
             let (tail, _) = self.get_or_insert_tail(stream);
             let load_guard = tail.load_lock.clone().lock_owned().await;
-            // An earlier task that failed has removed it.
+            // A task that failed has removed it.
             if !self.is_current(stream, &tail) {
                 continue;
             }
@@ -234,7 +233,6 @@ impl Tails {
         Ok(())
     }
 
-    /// The tail, and whether it has just been inserted.
     fn get_or_insert_tail(&self, stream: Stream) -> (Arc<Tail>, Watched) {
         let mut inserted = Watched::Before;
         let insert = || {
@@ -254,7 +252,6 @@ impl Tails {
             .is_some_and(|current| Arc::ptr_eq(current, tail))
     }
 
-    /// Not if another tail has taken its place.
     fn remove(&self, stream: Stream, tail: &Arc<Tail>) {
         let mut tails = self.lock();
         if tails
@@ -269,7 +266,7 @@ impl Tails {
         Seq::try_from(self.max_events).unwrap_or(Seq::MAX)
     }
 
-    /// The caller holds the tail's lock, so that nobody evicts bytes that are not counted.
+    /// The caller holds the tail's lock, so that no uncounted bytes are evicted.
     fn count_bytes(
         &self,
         CacheDelta {
@@ -289,7 +286,7 @@ impl Tails {
         }
     }
 
-    /// Drops events until three quarters of the bound are used.
+    /// Leaves a quarter of the bound free.
     fn evict(&self) {
         let mut tails: Vec<_> = self.lock().values().cloned().collect();
         tails.sort_by_key(|tail| tail.last_used.load(Ordering::Relaxed));
@@ -312,7 +309,6 @@ impl Tails {
 }
 
 impl Tail {
-    /// `None` before it is loaded.
     fn position(&self) -> Option<(Epoch, Seq)> {
         let state = self.lock();
         let cached = state.cached.as_ref()?;

@@ -1,11 +1,11 @@
-//! Group commit: requests that arrive during a commit form the next batch. A rejected batch is committed entry by
-//! entry, so a bad entry fails alone.
+//! Group commit: requests that arrive during a commit form the next batch, which shares the cost of durability. A
+//! rejected batch is committed entry by entry, so a bad entry fails alone.
 //!
-//! When a connection breaks during a commit, the outcome is unknown. Entries are idempotent, so the batch is retried
-//! for up to [`COMMIT_RETRY_TIMEOUT`]. Whatever an abandoned batch did commit is published before anything newer, so
-//! that subscribers see no gap; its read cursors are written again.
+//! If the connection breaks, the outcome is unknown. Entries are idempotent, so the batch is retried for up to
+//! [`COMMIT_RETRY_TIMEOUT`]. What an abandoned batch committed is published before anything newer, so that subscribers
+//! see no gap.
 //!
-//! A stream that another node keeps locked holds back its own entries alone ([`BlockedAppends`]).
+//! A stream that another node has locked delays only its own entries ([`BlockedAppends`]).
 
 mod batch;
 mod blocked;
@@ -30,14 +30,13 @@ use tokio::{
 };
 
 const MAX_BATCH_ENTRIES: usize = 128;
-/// Limits retries after transient errors; later requests wait meanwhile.
+/// Later requests wait meanwhile.
 const COMMIT_RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Doubles with each retry.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(20);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// PostgreSQL ends the transaction of a node that stopped after four seconds.
+/// PostgreSQL ends the transaction of a stopped node after four seconds.
 const BLOCKED_TIMEOUT: Duration = Duration::from_secs(10);
-/// For what is blocked or in doubt.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Outcomes and events, both in order.
@@ -49,7 +48,6 @@ enum StoreStatus {
     Unavailable,
 }
 
-/// How to commit a batch.
 #[derive(Debug, Clone, Copy)]
 struct Attempt {
     earlier: EarlierCommit,
@@ -69,7 +67,6 @@ pub(super) struct Writer {
     fanout: Fanout,
     in_doubt: AppendsInDoubt,
     blocked: BlockedAppends,
-    /// When either of them is tried again without a request.
     retry_at: Instant,
 }
 
@@ -174,8 +171,7 @@ impl Writer {
         }
     }
 
-    /// Commits entries together or, where one of them prevents that, in parts. Returns those whose lock is held
-    /// elsewhere.
+    /// Commits entries together or, if one prevents that, in parts. Returns those that are locked elsewhere.
     async fn commit_all(
         &mut self,
         entries: Vec<AppendRequest>,
@@ -247,7 +243,7 @@ impl Writer {
                     return result;
                 }
             };
-            // Nothing is committed, and the caller knows what to do.
+            // Nothing is committed, and the caller decides.
             if is_lock_timeout(&error) {
                 return Err(error.into());
             }
@@ -284,13 +280,12 @@ impl Writer {
         self.fanout.publish_to_nodes(committed.rows);
     }
 
-    /// Returns the entries whose stream is locked elsewhere.
     fn publish_and_reply(
         &self,
         entries: Vec<AppendRequest>,
         (outcomes, events): CommittedBatch,
     ) -> Vec<AppendRequest> {
-        // Publish first, so that an author whose request succeeded finds it published.
+        // An author whose request succeeded must find it published.
         self.publish(events);
         let mut locked = Vec::new();
         for (entry, outcome) in entries.into_iter().zip(outcomes) {

@@ -27,16 +27,16 @@ use tokio::time::Instant;
 pub struct Connection {
     pub client: ClientId,
     pub person: Person,
-    /// The only call a guest may take part in; none for a user.
+    /// The only call a guest may join; none for a user.
     pub guest_of: Option<CallId>,
     pub incarnation: Incarnation,
-    /// Of the frame that is being handled, if its refusal can come later or from another node.
+    /// Of the frame being handled, if its refusal can come later or from another node.
     pub subject: Option<Box<FrameSubject>>,
     location: Location,
     visible: AtomicBool,
 }
 
-/// What a refusal of a frame repeats, besides the ids that its handler knows.
+/// What the refusal of a frame repeats, besides ids that its handler knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrameSubject {
     pub room: Option<RoomId>,
@@ -64,9 +64,7 @@ enum Location {
 
 #[derive(Debug, Clone)]
 struct LocalConnection {
-    /// Ending the session closes the connection.
     token_hash: String,
-    /// Any task may push.
     send_queue: Arc<SendQueue>,
     opened_at: Instant,
     /// In milliseconds since `opened_at`.
@@ -126,7 +124,7 @@ impl Connection {
         }
     }
 
-    /// Marks the connection as a guest's; as a user's for `None`.
+    /// Marks the connection as a guest's, or as a user's for `None`.
     #[must_use]
     pub fn as_guest_of(self, call: Option<CallId>) -> Self {
         Self {
@@ -144,7 +142,6 @@ impl Connection {
         }
     }
 
-    /// The same connection of a person whose name or role has changed.
     pub(super) fn with_person(&self, person: Person) -> Self {
         Self {
             client: self.client,
@@ -157,7 +154,7 @@ impl Connection {
         }
     }
 
-    /// The same connection, to answer a frame about `subject`. The registered one does not change.
+    /// A copy of the connection, to answer a frame about `subject`.
     #[must_use]
     pub fn answering(self: &Arc<Self>, subject: Option<Box<FrameSubject>>) -> Arc<Self> {
         if subject.is_none() {
@@ -183,7 +180,6 @@ impl Connection {
         }
     }
 
-    /// No-op for a connection to another node.
     pub(super) fn push(&self, encoded: &EncodedFrame) {
         if let Location::Local(here) = &self.location {
             here.send_queue.push(encoded.clone());
@@ -206,7 +202,7 @@ impl Connection {
         }
     }
 
-    /// Whether frames reach the same connection of a client as frames to `other`.
+    /// Whether frames to `other` reach the same connection.
     #[must_use]
     pub fn has_route_of(&self, other: &Self) -> bool {
         match (&self.location, &other.location) {
@@ -228,7 +224,6 @@ impl Connection {
         }
     }
 
-    /// `session` is a token hash.
     pub(super) fn is_of(&self, session: &str) -> bool {
         matches!(&self.location, Location::Local(here) if here.token_hash == session)
     }
@@ -249,7 +244,6 @@ impl Connection {
         }
     }
 
-    /// Whether nothing has arrived for longer than `timeout`. False for another node's connection.
     pub(super) fn is_silent(&self, timeout: Duration) -> bool {
         match &self.location {
             Location::Local(here) => here.silence() > timeout,

@@ -1,4 +1,4 @@
-//! Events of the event log in wire form, encoded once for all receivers.
+//! Events of the event log, encoded once for all receivers.
 
 use super::send_queue::EncodedFrame;
 use crate::{
@@ -62,7 +62,7 @@ impl EncodedEvent {
         })
     }
 
-    /// The event with its epoch in the `id:` of a story. Other events have none.
+    /// Adds the epoch to the `id:` of a story; other events have none.
     #[must_use]
     pub fn in_epoch(&self, epoch: &Epoch) -> Self {
         let data = match self.stream {

@@ -1,7 +1,7 @@
 //! Tasks that write to all sockets: one shard for each core.
 //!
-//! A connection with queued frames schedules itself on its shard: a story for ten thousand readers wakes as many tasks
-//! as there are cores. A blocked socket gets a task of its own, so it does not delay the others.
+//! A connection with queued frames is scheduled on its shard, so a story for ten thousand readers wakes one task for
+//! each core. A blocked socket gets its own task, to delay no others.
 
 use super::send_queue::SendQueue;
 use crate::server::{
@@ -22,7 +22,7 @@ use tokio::{sync::Notify, task::yield_now};
 const FRAMES_PER_YIELD: u64 = 128;
 const SOCKET_COST_FRAMES: u64 = 4;
 
-/// All shards, one for each core.
+/// All shards.
 #[derive(Debug)]
 pub struct Flusher {
     shards: Vec<Arc<Shard>>,
@@ -81,7 +81,6 @@ impl Default for Flusher {
 }
 
 impl Shard {
-    /// A queue is scheduled again only after it was flushed.
     pub(super) fn schedule(&self, send_queue: Arc<SendQueue>) {
         let mut due = self.lock();
         due.push(send_queue);

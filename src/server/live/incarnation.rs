@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Number of a client's connection. Its page raises it with each attempt to connect.
+/// Number of a client's connection, which its page raises with each attempt to connect.
 ///
-/// None for a client of a node whose build does not announce the number.
+/// None from a node of an earlier build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Incarnation(pub Option<u32>);
 
 impl Incarnation {
-    /// Whether a connection that arrives now replaces the client's registered one. Of equal ones, the later arrival does.
+    /// Whether an arriving connection replaces the client's registered one; of equal ones, it does.
     #[must_use]
     pub fn replaces(self, registered: Self) -> bool {
         match (self.0, registered.0) {

@@ -1,7 +1,6 @@
 //! Registry of live connections: clients, their room subscriptions and their presence.
 //!
-//! A frame is encoded once; all send queues share its bytes. No lock is held across an await, and pushing never waits,
-//! so a slow subscriber cannot delay a publisher.
+//! No lock is held across an await, and pushing never waits, so a slow subscriber cannot delay a publisher.
 
 pub mod connection;
 pub mod event;
@@ -62,7 +61,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Adds a connection and closes an earlier one of the client, unless that is of a higher incarnation.
+    /// Adds a connection and closes the client's earlier one, unless that has a higher incarnation.
     pub fn register(&self, connection: &Arc<Connection>) -> Registration {
         let mut state = self.lock();
         if let Some(earlier) = state.connections.get(&connection.client).cloned() {
@@ -79,7 +78,7 @@ impl ConnectionRegistry {
         Registration::Registered
     }
 
-    /// Changes the person of a registered connection. None if a newer one of the client replaced it.
+    /// Changes the person of a connection; none unless it is the client's registered one.
     pub fn update_person(
         &self,
         connection: &Arc<Connection>,
@@ -90,7 +89,7 @@ impl ConnectionRegistry {
         is_updated.then_some(updated)
     }
 
-    /// Removes a connection. False if a newer one of the client replaced it.
+    /// Removes a connection; false unless it is the client's registered one.
     pub fn unregister(&self, connection: &Arc<Connection>, gone: Disconnect) -> bool {
         let mut state = self.lock();
         let current = state
@@ -135,7 +134,7 @@ impl ConnectionRegistry {
         self.broadcast_command(RemoteCommand::CloseSession { session });
     }
 
-    /// Closes a user's connections on every node, except those of session `keep` (a token hash).
+    /// As [`Self::close_session`], for all of a user's sessions except `keep`.
     pub fn close_other_sessions(&self, user: UserId, keep: &str) {
         let keep = keep.to_owned();
         self.broadcast_command(RemoteCommand::CloseOtherSessions {

@@ -1,7 +1,6 @@
 //! Published presence and its audience.
 //!
-//! In a small community everyone sees everyone. In a crowd each arrival would cost a message to all, so everyone gets a
-//! bounded list, their friends and the number.
+//! In a crowd each arrival would cost a message to all, so everyone sees a bounded list, their friends and the number.
 
 use super::{Connection, ConnectionRegistry, EncodedFrame};
 use crate::{
@@ -29,16 +28,15 @@ pub(super) struct PublishedPresence {
 #[derive(Debug, Default)]
 pub(super) struct PresenceTable {
     pub(super) published: IndexMap<UserId, PublishedPresence>,
-    /// Everyone, up to [`limits::MAX_LISTED_PEOPLE`].
+    /// At most [`limits::MAX_LISTED_PEOPLE`].
     pub(super) listed_users: IndexSet<UserId>,
-    /// Encoded once until it changes: after a restart thousands connect in a second.
+    /// Cached: after a restart thousands connect in a second.
     list_frame: Option<EncodedFrame>,
     users_by_direct_room: HashMap<RoomId, Vec<UserId>>,
     pub(super) published_crowd: u32,
 }
 
 impl PresenceTable {
-    /// Returns what has to be published.
     pub(super) fn set(
         &mut self,
         present: PersonPresence,
@@ -159,7 +157,7 @@ impl ConnectionRegistry {
         sort_by_name(listed.chain(state.unlisted_friends(user)))
     }
 
-    /// Presence that a user can see: the public list, then a frame for each friend outside it.
+    /// The public list, then a frame for each of the user's friends outside it.
     #[must_use]
     pub fn presence_frames(&self, user: UserId) -> Vec<EncodedFrame> {
         let mut state = self.lock();
@@ -178,7 +176,7 @@ impl ConnectionRegistry {
         self.lock().presences.count()
     }
 
-    /// Sends the number of people, if it changed and exceeds the public list. To be called periodically.
+    /// Sends the number of people, if it changed and exceeds the public list.
     pub fn publish_crowd(&self) {
         let mut state = self.lock();
         let people = state.presences.count();
@@ -190,8 +188,8 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Records and publishes a client's visibility. Other nodes are not told if a newer connection of the client has
-    /// replaced this one: they would take it for that one's.
+    /// Records and publishes a client's visibility. Other nodes are not told of a replaced connection's: they would
+    /// take it for the newer one's.
     pub fn set_visible(&self, connection: &Connection, visible: bool) {
         let mut state = self.lock();
         connection.set_visible(visible);
@@ -207,7 +205,7 @@ impl ConnectionRegistry {
         self.publish_presence(&connection.person);
     }
 
-    /// Publishes a user's presence, name and role, if they changed. Connections other than the newest may have an old name.
+    /// Publishes a user's presence, name and role, if they changed. Older connections may have an old name.
     pub fn publish_presence(&self, person: &Person) {
         let mut state = self.lock();
         let presence = state.presence(person.id);

@@ -17,7 +17,7 @@ pub struct RetainedFrame {
     pub subject: Uuid,
     /// In milliseconds since 1970; grows with each frame.
     pub version: Millis,
-    /// The sender's term as the call leader; 0 for the only node and for a node of an earlier build.
+    /// The sender's term as the call leader; 0 for a single node or an earlier build.
     #[serde(default)]
     pub term: i64,
     pub frame: ServerFrame,
@@ -25,15 +25,15 @@ pub struct RetainedFrame {
     pub end_frame: ServerFrame,
 }
 
-/// The retained frames of all rooms, as plain data. A frame may come late: from a former leader, or once the bus is back.
+/// Frames may come late: from a former leader, or after an outage of the bus.
 #[derive(Debug, Default)]
 pub(super) struct RetainedFrames {
     by_room: IndexMap<RoomId, RetainedFrame>,
-    /// The last subject that ended in a room, which no frame brings back.
+    /// The last ended subject of each room, which no frame brings back.
     ended: HashMap<RoomId, Uuid>,
     /// The highest seen.
     term: i64,
-    /// Number of this node's last command, and term and number of the latest of another node.
+    /// Number of this node's last command; term and number of other nodes' latest.
     sent: u64,
     received: (i64, u64),
 }
@@ -52,7 +52,7 @@ fn are_known_terms(one: i64, other: i64) -> bool {
 }
 
 impl RetainedFrames {
-    /// Records a command of another node. False if a later one has overtaken it.
+    /// Records another node's command; false if a later one has overtaken it.
     pub(super) fn is_latest(&mut self, term: i64, number: u64) -> bool {
         let is_overtaken = number != 0 && (term, number) < self.received;
         if !is_overtaken {
@@ -66,7 +66,6 @@ impl RetainedFrames {
         self.sent
     }
 
-    /// False if the room has a later frame, or the subject has ended.
     fn retain(&mut self, room: RoomId, retained: &RetainedFrame) -> bool {
         let has_ended = self.ended.get(&room) == Some(&retained.subject);
         let known = self.by_room.get(&room);
@@ -85,7 +84,7 @@ impl RetainedFrames {
         self.ended.insert(room, subject);
     }
 
-    /// Returns the frames to send: later ones, and the last ones of subjects that are missing. None of a former leader.
+    /// Returns the frames to send: later ones, and end frames of missing subjects; none for a former leader's list.
     fn sync(
         &mut self,
         term: i64,
@@ -127,10 +126,9 @@ impl RetainedFrames {
 }
 
 impl ConnectionRegistry {
-    /// Sends a frame to current and future subscribers, on every node, until it is replaced or cleared. No effect if a
-    /// later one is retained.
+    /// Sends a frame to current and future subscribers, on every node, unless a later one is retained.
     pub fn retain_frame(&self, room: RoomId, retained: RetainedFrame) {
-        // The lock keeps the commands in the order of the changes, here and below.
+        // The lock keeps commands in the order of changes, here and below.
         let mut state = self.lock();
         state.retain_frame(room, &retained);
         let number = state.retained.next_number();
@@ -154,7 +152,7 @@ impl ConnectionRegistry {
         });
     }
 
-    /// Sends the retained frames of a connection's rooms, before any newer one (the lock is held).
+    /// Sends the retained frames of a connection's rooms, before newer ones (under the lock).
     pub fn send_retained_frames(&self, connection: &Connection) {
         let state = self.lock();
         for (room, retained) in &state.retained.by_room {
@@ -170,7 +168,7 @@ impl ConnectionRegistry {
         Some(self.lock().retained.by_room.get(&room)?.version)
     }
 
-    /// Makes every node retain exactly this node's frames of these subjects, unless it has heard of a later term.
+    /// Makes every node retain exactly this node's frames of these subjects, unless it knows a later term.
     pub fn sync_retained_frames(&self, term: i64, subjects: &HashSet<Uuid>) {
         let mut state = self.lock();
         let frames = state.retained.of_subjects(subjects);

@@ -1,10 +1,9 @@
 //! Write side of one live connection: a send queue bounded in bytes, and its socket.
 //!
-//! Any task may push, without waiting; one [shard](super::flusher) writes all queued frames in one system call. Past
-//! the bound the queue drops its contents and closes, and the connection's own task sends the close reason. Closed for
-//! another reason, it sends what was queued before the close reason.
+//! Any task may push, without waiting; a [shard](super::flusher) writes the queued frames. Past the bound, the queue
+//! drops its contents and closes. The connection's own task sends the close reason, after what is queued.
 //!
-//! A corked queue holds back pushed frames while the connection's task replays missed events; uncorking skips those.
+//! A queue is corked while the connection's task replays missed events.
 
 mod queue_state;
 
@@ -29,7 +28,7 @@ use std::{
 use tokio::{sync::Notify, time::timeout};
 
 const MAX_WRITE_FRAMES: usize = 64;
-/// Capacity of an empty queue, so that a burst does not hold memory for hours.
+/// Capacity of an empty queue, so that a burst holds no memory for hours.
 const RETAINED_FRAME_CAPACITY: usize = 16;
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -37,7 +36,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct EncodedFrame {
     pub bytes: Bytes,
-    /// Position of an event, so that a connection that has replayed it can skip it.
+    /// Of an event, so that replayed ones are skipped.
     pub position: Option<(Stream, Seq)>,
 }
 
@@ -86,8 +85,7 @@ impl SendQueue {
         self.wake(target);
     }
 
-    /// Ends the queue after the frames that are already in it; [`Self::closed`] returns the reason. Corked frames are
-    /// dropped.
+    /// Ends the queue after its queued frames; [`Self::closed`] returns the reason. Drops corked frames.
     pub fn close(self: &Arc<Self>, why: CloseCode) {
         let target = self.lock().close(ConnectionEnd::Closed(why));
         self.wake(target);
@@ -104,8 +102,8 @@ impl SendQueue {
         self.wake(target);
     }
 
-    /// Queues bytes for this client, even while corked. Only for the connection's own task. Waits while more than half
-    /// of the bound is queued, so a replay of any length fits.
+    /// Queues bytes, even while corked. Only for the connection's own task. Waits while more than half of the bound is
+    /// queued, so a replay of any length fits.
     ///
     /// # Errors
     /// [`ConnectionEnd`] when the queue has ended, or the client reads nothing for 30 s.

@@ -1,4 +1,4 @@
-//! State of the registry, as plain data behind one lock. Its maps have an order, so that a simulation repeats exactly.
+//! State of the registry, behind one lock. Its maps are ordered, so that a simulation repeats exactly.
 
 use super::{
     Connection, EncodedFrame,
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Clients of all nodes. A call's guests are only here: no presence, no subscriptions.
+    /// Clients of all nodes. Guests of calls are only here.
     pub(super) connections: IndexMap<ClientId, Arc<Connection>>,
     pub(super) users: IndexMap<UserId, UserConnections>,
     pub(super) rooms: IndexMap<RoomId, RoomSubscribers>,
@@ -27,14 +27,13 @@ pub(super) struct State {
     /// Kept also without a subscriber on this node.
     pub(super) retained: RetainedFrames,
     pub(super) change_count: u64,
-    /// Client lists sent to other nodes.
     pub(super) list_count: u64,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct UserConnections {
     pub(super) connections: Vec<Arc<Connection>>,
-    /// Rooms of the user's clients; only direct rooms for clients on other nodes.
+    /// Includes at least the direct rooms of clients on other nodes.
     pub(super) rooms: IndexSet<RoomId>,
 }
 
@@ -60,7 +59,6 @@ impl State {
         }
     }
 
-    /// None without a connection.
     pub(super) fn newest_identity(&self, user: UserId) -> Option<&Person> {
         let connections = &self.users.get(&user)?.connections;
         connections.last().map(|newest| &newest.person)
@@ -99,7 +97,6 @@ impl State {
         }
     }
 
-    /// False if the connection is not the client's registered one.
     pub(super) fn substitute(
         &mut self,
         connection: &Arc<Connection>,

@@ -262,7 +262,7 @@ async fn registry_of_a_node() -> ConnectionRegistry {
     ConnectionRegistry::with_bus(Some(bus))
 }
 
-/// Returns the connection, if it is to this node.
+/// For another node, the returned connection is not the registered one.
 fn arrive(live: &ConnectionRegistry, place: Place, incarnation: Option<u32>) -> Arc<Connection> {
     let incarnation = Incarnation(incarnation);
     let connection = Arc::into_inner(new_connection(1, 1)).unwrap();

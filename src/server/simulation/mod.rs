@@ -1,5 +1,4 @@
-//! Parts of the simulation that stand in for the operating system and the network: processes, clocks, randomness,
-//! sockets. `serve/simulation` runs them.
+//! Simulated processes, clocks, randomness and sockets. `serve/simulation` runs them.
 
 pub(crate) mod node;
 pub(crate) mod pipe;

@@ -1,7 +1,7 @@
 //! A simulated process: its tasks, its clock and its randomness.
 //!
-//! Tasks find their node in a thread-local variable while they are polled. Without one, as in other tests, the system's
-//! clock and randomness are used.
+//! A thread-local variable holds the node of the polled task. Without a node, as in other tests, the system's clock and
+//! randomness are used.
 
 use crate::model::Millis;
 use rand::{RngCore, SeedableRng, rngs::StdRng, seq::SliceRandom};
@@ -20,14 +20,13 @@ use uuid::{Builder, Uuid};
 
 /// 2026-01-01T00:00:00Z, in milliseconds.
 const START: Millis = 1_767_225_600_000;
-/// Number of tasks at which ended ones are forgotten.
+/// From this number on, ended tasks are forgotten.
 const SWEEP_TASKS: usize = 256;
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Node>>> = const { RefCell::new(None) };
 }
 
-/// A simulated process.
 pub(crate) struct Node {
     started_at: Instant,
     state: Mutex<State>,
@@ -36,9 +35,8 @@ pub(crate) struct Node {
 struct State {
     phase: Phase,
     random: StdRng,
-    /// Of the wall clock, in milliseconds.
     clock_offset: Millis,
-    /// Of tasks that are due while the node is paused.
+    /// Of tasks that are due during a pause.
     wakers: Vec<Waker>,
     tasks: Vec<AbortHandle>,
 }
@@ -57,7 +55,7 @@ impl fmt::Debug for Node {
 }
 
 impl Node {
-    /// `started_at` is the beginning of the simulation, and the same for all nodes.
+    /// `started_at` is the start of the simulation, for all nodes.
     pub(crate) fn new(started_at: Instant, seed: u64) -> Arc<Self> {
         Arc::new(Self {
             started_at,
@@ -71,7 +69,6 @@ impl Node {
         })
     }
 
-    /// Runs a future as a part of this process.
     pub(crate) fn run<F: Future>(self: &Arc<Self>, task: F) -> InNode<F> {
         InNode {
             node: self.clone(),
@@ -99,7 +96,7 @@ impl Node {
         spawned
     }
 
-    /// No task of the process runs until [`Self::resume`], as after SIGSTOP.
+    /// Stops all tasks until [`Self::resume`], like SIGSTOP.
     pub(crate) fn pause(&self) {
         let mut state = self.lock();
         if state.phase == Phase::Running {
@@ -107,7 +104,7 @@ impl Node {
         }
     }
 
-    /// Tasks that are due run in any order, as on several threads.
+    /// Due tasks run in any order, as on several threads.
     pub(crate) fn resume(&self) {
         let wakers = {
             let mut state = self.lock();
@@ -164,7 +161,6 @@ impl Node {
     }
 }
 
-/// A future that is polled as a part of a node.
 pub(crate) struct InNode<F> {
     node: Arc<Node>,
     /// None once dropped.
@@ -215,12 +211,10 @@ impl Drop for Entered {
     }
 }
 
-/// The node of the task that is being polled.
 pub(crate) fn current() -> Option<Arc<Node>> {
     CURRENT.with_borrow(Clone::clone)
 }
 
-/// Spawns a task of the current node, if there is one.
 pub(crate) fn spawn<F>(task: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
@@ -237,17 +231,16 @@ pub(crate) fn wall_clock() -> Option<Millis> {
     current().map(|node| node.wall_clock())
 }
 
-/// The time of a clock that is right, such as the database's, in milliseconds since 1970.
+/// The correct time, such as the database's, in milliseconds since 1970.
 pub(crate) fn true_time() -> Option<Millis> {
     current().map(|node| node.true_time())
 }
 
-/// An id of the current node.
 pub(crate) fn new_id() -> Option<Uuid> {
     current().map(|node| node.new_id())
 }
 
-/// Fills a buffer from the current node's randomness; false without a node.
+/// False without a node.
 pub(crate) fn fill_bytes(bytes: &mut [u8]) -> bool {
     let node = current();
     if let Some(node) = &node {

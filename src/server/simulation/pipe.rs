@@ -1,4 +1,4 @@
-//! A simulated connection: bytes arrive in order, after a delay, or no longer at all.
+//! A simulated connection: bytes arrive in order and after a delay, or never.
 
 use bytes::{Buf, Bytes};
 use std::{
@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// One end of a connection. Dropping it ends both directions.
+/// One end; dropping it ends both directions.
 #[derive(Debug)]
 pub(crate) struct PipeEnd {
     pipe: Arc<Pipe>,
@@ -29,11 +29,9 @@ pub(crate) struct Pipe {
 struct State {
     /// By the side that reads.
     directions: [Direction; 2],
-    /// Of one direction, in bytes, as of a socket's buffers.
     capacity: usize,
     delay: Duration,
     has_broken: bool,
-    /// Nothing arrives any more, and nobody is told.
     is_cut: bool,
 }
 
@@ -47,7 +45,7 @@ struct Direction {
     is_refused: bool,
 }
 
-/// A connection whose bytes take `delay`; a direction holds `capacity` bytes.
+/// Bytes take `delay`; a direction holds `capacity` bytes.
 pub(crate) fn connect(capacity: usize, delay: Duration) -> (PipeEnd, PipeEnd) {
     let pipe = Arc::new(Pipe {
         state: Mutex::new(State {
@@ -137,7 +135,7 @@ impl PipeEnd {
         if has_broken || direction.is_refused || direction.ends_at.is_some() {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        // In order, also if the delay has shrunk.
+        // Keeps the order.
         let at = direction
             .chunks
             .back()
@@ -202,7 +200,6 @@ impl PipeEnd {
         }
     }
 
-    /// Ends both directions.
     pub(crate) fn shutdown(&self) {
         let mut state = self.pipe.lock();
         let at = Instant::now() + state.delay;

@@ -23,9 +23,8 @@ pub struct CallRow {
     pub callee: UserId,
     pub media: Media,
     pub state: State,
-    /// Client that holds the caller's side.
     pub caller_client: ClientId,
-    /// Client that holds the callee's side; none before the answer.
+    /// None before the answer.
     pub callee_client: Option<ClientId>,
     pub started_at: Millis,
     pub answered_at: Option<Millis>,
@@ -34,7 +33,6 @@ pub struct CallRow {
     pub ended_at: Option<Millis>,
 }
 
-/// The JSON string of an enum.
 fn encode_word<T: serde::Serialize>(value: &T) -> Result<String> {
     match serde_json::to_value(value)? {
         serde_json::Value::String(word) => Ok(word),
@@ -139,7 +137,7 @@ const SAVE_CALL: LeaderStatement = leader_statement!(
 );
 
 impl Store {
-    /// Saves a call in its leader's term, which is checked by the same statement.
+    /// Saves a call, checking its leader's term in the same statement.
     ///
     /// # Errors
     /// When the store fails.
@@ -189,7 +187,7 @@ impl Store {
         rows.into_iter().map(CallColumns::decode).collect()
     }
 
-    /// Calls that ended since then and whose outcome is not in their room, which a leader may have left.
+    /// Calls that ended since then without a posted outcome.
     ///
     /// # Errors
     /// When the store fails.

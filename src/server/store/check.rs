@@ -1,4 +1,4 @@
-//! Checks of a whole store, for `rialto check`: one transaction that reads, beside a running server or without one.
+//! Checks a whole store for `rialto check`, in one reading transaction, also beside a running server.
 
 mod rows;
 
@@ -18,13 +18,11 @@ use crate::{
 };
 use sqlx::{AnyConnection, Connection};
 
-/// Findings of one kind that are reported one by one.
 const MAX_FINDINGS_EACH: usize = 20;
 
-/// What a check of the store found.
+/// What a check found.
 #[derive(Debug)]
 pub struct StoreCheck {
-    /// Empty if nothing is wrong.
     pub findings: Vec<Finding>,
     pub streams: usize,
     pub events: i64,
@@ -35,7 +33,7 @@ pub struct StoreCheck {
 /// Checks the database, its streams and the decoding of every row.
 ///
 /// # Errors
-/// [`Error::InvalidSetting`] when there is no store, it is newer than this program or cannot be read.
+/// [`Error::InvalidSetting`] when there is no store, or it is newer than this program or unreadable.
 pub async fn check_store(config: &StoreConfig) -> Result<StoreCheck> {
     // Read first: a running server moves both.
     let mark = store_mark::read(&config.data);
@@ -110,7 +108,7 @@ async fn check_tables(
     if engine == Engine::SQLite {
         check_pages(store, &mut findings).await;
         if !findings.is_empty() {
-            // What a damaged database answers means nothing.
+            // A damaged database's answers mean nothing.
             return Ok(StoreCheck {
                 findings,
                 streams: 0,
@@ -162,7 +160,7 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Number of streams, and of events ever appended.
+/// Streams, and events ever appended.
 async fn check_streams(
     store: &mut AnyConnection,
     findings: &mut Vec<Finding>,
@@ -194,7 +192,7 @@ async fn check_streams(
     Ok((count, events))
 }
 
-/// At most [`MAX_FINDINGS_EACH`], then their number.
+/// At most [`MAX_FINDINGS_EACH`], then the number of others.
 fn extend_bounded(
     findings: &mut Vec<Finding>,
     mut more: impl Iterator<Item = Finding>,
@@ -211,10 +209,9 @@ fn extend_bounded(
     }
 }
 
-/// What every row of a table has.
 struct Rule {
     subject: &'static str,
-    /// Selects the ids of rows that break the rule.
+    /// Ids of rows that break the rule.
     sql: &'static str,
     /// Follows the id.
     says: &'static str,

@@ -1,7 +1,6 @@
 //! Connections whose statements have a deadline.
 //!
-//! A statement without an answer, and one that was cancelled, leave their connection in an unknown state: it is closed
-//! instead of going back to its pool.
+//! An unanswered or cancelled statement leaves its connection in an unknown state, so the connection is closed.
 
 #[cfg(test)]
 pub(crate) mod faults;
@@ -22,16 +21,15 @@ use sqlx::{
 use std::{io::ErrorKind, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// For one statement. PostgreSQL cancels a statement before (`statement_timeout`).
+/// PostgreSQL cancels a statement before (`statement_timeout`).
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
-/// For the check of an idle connection.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// For closing a pool: its connections may be in use, or their server may not answer.
+/// Connections may be in use, or their server may not answer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Row = Either<AnyQueryResult, AnyRow>;
 
-/// A pool of [`Connection`]s. Cheap to clone.
+/// Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
     source: Source,
@@ -65,11 +63,11 @@ enum Pooled {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Usable,
-    /// A statement has not ended, or a transaction.
+    /// A statement or transaction has not ended.
     Unusable,
 }
 
-/// What a statement is for; tests inject faults by it.
+/// Kind of statement, by which tests inject faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Step {
     Begin,
@@ -95,8 +93,7 @@ impl Pool {
         }
     }
 
-    /// # Errors
-    /// When no connection is available in time.
+    /// Fails without a free connection in time.
     pub(super) async fn acquire(&self) -> Result<Connection, sqlx::Error> {
         let pooled = match &self.source {
             Source::Database(pool) => Pooled::Database(pool.acquire().await?),
@@ -111,7 +108,7 @@ impl Pool {
         })
     }
 
-    /// Closes the pool, at the latest after [`CLOSE_TIMEOUT`].
+    /// Closes the pool within [`CLOSE_TIMEOUT`].
     pub(super) async fn close(&self) {
         match &self.source {
             Source::Database(pool) => {
@@ -125,10 +122,7 @@ impl Pool {
     }
 }
 
-/// Whether an idle connection still answers: the check of a pool before it hands one out.
-///
-/// # Errors
-/// When it does not answer in time.
+/// A pool's check of an idle connection. Fails without an answer in time.
 pub(super) async fn ping(connection: &mut sqlx::AnyConnection) -> Result<(), sqlx::Error> {
     let answer = timeout(PING_TIMEOUT, connection.ping()).await;
     answer.unwrap_or_else(|_| Err(timed_out()))
@@ -140,13 +134,13 @@ fn timed_out() -> sqlx::Error {
 }
 
 impl Connection {
-    /// Runs a statement of a transaction's frame.
+    /// Runs `BEGIN`, `COMMIT` or `ROLLBACK`.
     pub(super) async fn run(&mut self, step: Step, sql: &'static str) -> Result<(), sqlx::Error> {
         self.statement(step, sql).try_collect::<Vec<_>>().await?;
         Ok(())
     }
 
-    /// Takes an advisory lock of the simulated database.
+    /// None on a real database.
     #[cfg(test)]
     pub(super) fn try_simulated_lock(&self, key: i64, expiry: Duration) -> Option<bool> {
         match &self.pooled {
@@ -155,7 +149,6 @@ impl Connection {
         }
     }
 
-    /// Closes the connection when it is dropped.
     pub(super) fn close_on_drop(&mut self) {
         self.state = State::Unusable;
     }
@@ -209,7 +202,7 @@ impl Drop for Connection {
         match &mut self.pooled {
             Pooled::Database(pooled) if self.state == State::Unusable => pooled.close_on_drop(),
             Pooled::Database(pooled) => {
-                // The pool checks a returned connection without a deadline, and its place is taken meanwhile.
+                // The pool checks a returned connection without a deadline, which occupies its place.
                 let returned = pooled.return_to_pool();
                 task::spawn(timeout(PING_TIMEOUT, returned));
             }
@@ -238,7 +231,7 @@ impl<'c> Executor<'c> for &'c mut Connection {
         'c: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        // To the end of the answer, so that the connection can be used again.
+        // Reads the whole answer, so that the connection stays usable.
         let rows = self.fetch_many(query);
         let first = rows.try_fold(None, |first: Option<AnyRow>, row| async move {
             Ok(first.or(row.right()))

@@ -1,4 +1,4 @@
-//! Copying all tables between the engines, referenced ones first, and comparing both sides.
+//! Copies all tables between the engines, referenced ones first, and compares both sides.
 
 mod table;
 
@@ -11,19 +11,19 @@ use table::{Column, ColumnType, Value};
 pub(super) use table::{Table, list_tables};
 
 const MAX_INSERT_ROWS: usize = 200;
-/// sqlx's own table, which is not copied.
+/// sqlx's own table, not copied.
 const SQLX_MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 
-/// A table that was copied and compared.
+/// A copied and compared table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopiedTable {
     pub table: String,
     pub rows: u64,
-    /// SHA-256 of the rows in key order, as 64 hexadecimal digits.
+    /// SHA-256 of the rows in key order, in hexadecimal.
     pub checksum: String,
 }
 
-/// Copies into empty tables, within a transaction of each side, and compares what will be committed.
+/// Copies into empty tables, within a transaction of each side.
 pub(super) async fn copy_tables(
     tables: &[Table],
     source: &mut AnyConnection,
@@ -53,7 +53,7 @@ pub(super) async fn copy_tables(
     Ok(copied)
 }
 
-/// Compares tables of SQLite with those of a PostgreSQL database.
+/// Compares SQLite's tables with a PostgreSQL database's.
 pub(super) async fn check_same_tables(tables: &[Table], target: &mut AnyConnection) -> Result<()> {
     let there: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT CAST(columns.table_name AS TEXT), CAST(columns.column_name AS TEXT), CAST(columns.data_type AS TEXT)
@@ -85,7 +85,7 @@ pub(super) async fn check_same_tables(tables: &[Table], target: &mut AnyConnecti
     Ok(())
 }
 
-/// Locks the tables of a PostgreSQL database, which must be empty.
+/// Locks a PostgreSQL database's tables, which must be empty.
 pub(super) async fn lock_empty_tables(
     tables: &[Table],
     target: &mut AnyConnection,
@@ -157,7 +157,7 @@ async fn checksum_table(table: &Table, from: &mut AnyConnection) -> Result<Copie
     Ok(checksum.finish(table))
 }
 
-/// Tags each value with its type and, for text, its length, so that the encoding is unambiguous.
+/// Tags values with type and text length, which makes the encoding unambiguous.
 #[derive(Default)]
 struct Checksum {
     rows: u64,

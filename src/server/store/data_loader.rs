@@ -1,6 +1,6 @@
 //! Batches concurrent lookups of one kind into shared queries.
 //!
-//! Requests that arrive while a query runs form the next one, so a lone request never waits.
+//! Requests that arrive during a query form the next one; a lone request never waits.
 
 use crate::server::{
     error::{Error, Result},
@@ -15,7 +15,7 @@ const CHANNEL_CAPACITY: usize = 1_024;
 
 type LoadRequest<K, V> = (K, oneshot::Sender<Result<Option<V>>>);
 
-/// Loads values by key; clones share their batches.
+/// Clones share their batches.
 pub(super) struct DataLoader<K, V>(mpsc::Sender<LoadRequest<K, V>>);
 
 impl<K, V> Clone for DataLoader<K, V> {

@@ -8,8 +8,7 @@ const URL_FORMAT_HINT: &str = "Use the form postgres://user:password@host:5432/d
 
 const EMBEDDED_STORE_HINT: &str = "--database-url is for PostgreSQL. For the SQLite store, leave it out and set the folder with --data";
 
-/// A URL as given. Only `options` validates it, so that no other error shows the password; `Debug` and `Display` leave
-/// out user, password and query.
+/// A URL as given. Only `options` validates it, so no other error shows the password; `Debug` and `Display` omit user, password and query.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
 

@@ -21,7 +21,7 @@ use std::{io::ErrorKind, time::Duration};
 const READ_CONNECTIONS: u32 = 4;
 /// The event log's writer needs one; requests share the rest.
 const POSTGRES_WRITE_CONNECTIONS: u32 = 8;
-/// A restart of the database fails no request.
+/// Outlasts a restart of the database.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// For a database that neither accepts nor refuses.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,8 +31,8 @@ const MIN_POSTGRES_VERSION: i32 = 150_000;
 /// With `synchronous = FULL` an acknowledged write survives a power loss.
 pub(super) const SQLITE_SETUP_SQL: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
 
-/// In READ COMMITTED, a statement after a lock sees everything committed before. Commits must be on disk. A program
-/// that stops in a transaction keeps a room locked for four seconds at most.
+/// In READ COMMITTED, a statement after a lock sees all earlier commits. Commits are on disk. A program that stops in a transaction locks a
+/// room four seconds at most.
 const POSTGRES_SETUP_SQL: &str = "SET default_transaction_isolation = 'read committed';
     SET application_name = 'rialto';
     SET lock_timeout = '5s';
@@ -43,7 +43,7 @@ const POSTGRES_SETUP_SQL: &str = "SET default_transaction_isolation = 'read comm
     SET tcp_keepalives_count = 3;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
-/// For work of any length on a connection of its own.
+/// For long work on a connection of its own.
 const POSTGRES_NO_TIMEOUTS_SQL: &str =
     "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
 
@@ -69,7 +69,7 @@ pub(super) async fn open_embedded(config: &StoreConfig) -> Result<Store> {
     ))
 }
 
-/// Prepares the store on a single connection, so that errors show at once, and returns it.
+/// Prepares the store on a single connection, so that errors show at once.
 pub(super) async fn connect_embedded(config: &StoreConfig) -> Result<AnyConnection> {
     data_folder::prepare(&config.data)?;
     let file = config.data.join(STORE_FILE);
@@ -85,7 +85,7 @@ pub(super) async fn open_postgres(url: &DatabaseUrl, config: &StoreConfig) -> Re
     let options = url.options()?;
     let in_words =
         |error: sqlx::Error| Error::InvalidSetting(describe_error(url, &options, &error));
-    // A single connection, so that errors show at once. Of several programs, one migrates.
+    // A single connection shows errors at once. Of several programs, one migrates.
     let mut first = connect_postgres(url).await?;
     opening::prepare(&mut first, Engine::PostgreSQL, config)
         .await
@@ -104,7 +104,7 @@ pub(super) async fn open_postgres(url: &DatabaseUrl, config: &StoreConfig) -> Re
     ))
 }
 
-/// Opens a connection of its own, whose statements may take any time, and checks the database.
+/// Opens a connection without statement timeouts, and checks the database.
 pub(super) async fn connect_postgres(url: &DatabaseUrl) -> Result<AnyConnection> {
     let options = url.options()?;
     install_default_drivers();

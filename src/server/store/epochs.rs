@@ -1,11 +1,11 @@
-//! Position of the whole store, and new epochs for a store that went back.
+//! The store's position, and new epochs for a store that went back.
 
 use super::{Engine, Result, Store};
 use crate::{model::Epoch, server::random};
 use serde::{Deserialize, Serialize};
 use sqlx::{Any, AnyConnection, Connection, Executor};
 
-/// How far a store has come. Of one epoch, a later position has no fewer events: streams are never deleted.
+/// How far a store has come. Within an epoch, `events` never decreases: streams are never deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StorePosition {
     /// Of the news: identifies the store.
@@ -17,14 +17,13 @@ pub struct StorePosition {
 /// What became of the epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewal {
-    /// Every stream has a new epoch.
     Renewed,
     /// Another program was first.
     Superseded,
 }
 
 impl Store {
-    /// The position; none before the first server has created the news.
+    /// The position; none before the news exist.
     ///
     /// # Errors
     /// When the store fails.
@@ -59,7 +58,7 @@ pub(super) async fn renew_epochs(
             Engine::PostgreSQL => "BEGIN",
         })
         .await?;
-    // Locks the stream, so that of several nodes one renews.
+    // Locks the stream: of several nodes, one renews.
     let news: Option<(String,)> =
         sqlx::query_as("UPDATE streams SET head = head WHERE name = 'news' RETURNING epoch")
             .fetch_optional(&mut *tx)

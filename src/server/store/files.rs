@@ -18,7 +18,6 @@ pub struct FileRow {
     pub size: u64,
     /// Detected from the bytes: `application/octet-stream` unless an image.
     pub media_type: String,
-    /// None unless an image.
     pub image: Option<ImageSize>,
 }
 

@@ -77,7 +77,7 @@ const SAVE_GROUP_CALL: LeaderStatement = leader_statement!(
 );
 
 impl Store {
-    /// Saves a group call in its leader's term, which is checked by the same statement.
+    /// Saves a group call, checking its leader's term in the same statement.
     ///
     /// # Errors
     /// When the store fails.
@@ -124,7 +124,7 @@ impl Store {
         rows.into_iter().map(GroupCallColumns::decode).collect()
     }
 
-    /// Group calls that ended since then and whose outcome is not in their room, which a leader may have left.
+    /// Group calls that ended since then without a posted outcome.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,4 +1,4 @@
-//! Guest links, which admit people without an account to one group call, and their guests. Tokens are stored as hashes.
+//! Guest links, which admit people without an account to one group call. Tokens are stored as hashes.
 
 use super::{Store, parse, users::decode_person};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 use sqlx::AssertSqlSafe;
 
-/// A link that admits guests to an open group call.
+/// A link to an open group call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestLink {
     pub id: GuestLinkId,
@@ -21,7 +21,7 @@ pub struct GuestLink {
     pub expires_at: Millis,
 }
 
-/// A guest who joined with a link, until it is revoked or the call ends.
+/// A guest, until the link is revoked or the call ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallGuest {
     /// The id is shaped like a user's; the guest gave the name.
@@ -65,7 +65,7 @@ impl Store {
         Ok(())
     }
 
-    /// Finds a link, unless revoked or its call has ended. It may have expired.
+    /// Finds a link, even if expired, unless revoked or its call has ended.
     ///
     /// # Errors
     /// When the store fails.
@@ -82,7 +82,7 @@ impl Store {
         .transpose()
     }
 
-    /// A call's unrevoked links, newest first, including expired ones.
+    /// A call's unrevoked links, also expired ones, newest first.
     ///
     /// # Errors
     /// When the store fails.
@@ -98,7 +98,7 @@ impl Store {
         rows.into_iter().map(decode_guest_link).collect()
     }
 
-    /// Revokes a link. Returns its guests' token hashes; none without such a link.
+    /// Revokes a link; returns its guests' token hashes, if it was there.
     ///
     /// # Errors
     /// When the store fails.
@@ -151,7 +151,7 @@ impl Store {
         Ok(())
     }
 
-    /// Finds a guest, unless the link is revoked or the call has ended.
+    /// Finds a guest of an unrevoked link and an open call.
     ///
     /// # Errors
     /// When the store fails.
@@ -194,7 +194,7 @@ impl Store {
             .collect()
     }
 
-    /// Finds a guest, also after revocation or the call's end.
+    /// Finds a guest, even if revoked or the call ended.
     ///
     /// # Errors
     /// When the store fails.
@@ -207,7 +207,7 @@ impl Store {
         row.map(|(id, name)| decode_guest(&id, &name)).transpose()
     }
 
-    /// Deletes links and guests of ended calls. Returns the guests' token hashes.
+    /// Deletes ended calls' links and guests; returns the guests' token hashes.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,7 +1,7 @@
-//! Leases: of the nodes that share a store, one holds a lease and leads, for one term.
+//! Leases: of the nodes that share a store, one holds a lease and leads for a term.
 //!
-//! An advisory lock elects the holder. PostgreSQL releases it with its session, and ends a session that sends nothing
-//! for [`LEASE_EXPIRY`]: no node's clock has to be right. The term fences the writes of former holders.
+//! An advisory lock elects the holder. PostgreSQL ends a session idle for [`LEASE_EXPIRY`], and its lock: no node's clock has to be right.
+//! The term fences writes of former holders.
 
 use super::{Engine, Store, connection::Connection};
 use crate::server::error::Result;
@@ -11,7 +11,7 @@ use sqlx::{Any, AssertSqlSafe, Executor, any::AnyArguments, query::Query};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// The database releases a lease that was not renewed for this long.
+/// The database releases a lease not renewed for this long.
 pub const LEASE_EXPIRY: Duration = Duration::from_secs(5);
 const RENEWAL_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -34,41 +34,41 @@ fn database_now(engine: Engine) -> String {
     .to_owned()
 }
 
-/// 1 if a node claimed the lease in the last two seconds, else 0. Claims are repeated more often.
+/// 1 if claimed in the last two seconds, else 0. Claims repeat more often.
 fn is_claimed(engine: Engine) -> String {
     let now = database_now(engine);
     format!("CAST(CASE WHEN claimed_at > {now} - 2000 THEN 1 ELSE 0 END AS BIGINT)")
 }
 
-/// Name and key of a lease.
+/// A lease's name and key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseName {
     pub name: &'static str,
-    /// Key of the advisory lock; unique in the database.
+    /// Of the advisory lock; unique in the database.
     pub key: i64,
 }
 
-/// A leader's term, which its writes are checked against.
+/// Term that a leader's writes are checked against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Term {
     /// Of the only node: nothing is checked.
     Sole,
-    /// Of a lease's holder. The number grows with each takeover.
+    /// The number grows with each takeover.
     Held { lease: &'static str, number: i64 },
 }
 
 pub(super) type AnyQuery<'q> = Query<'q, Any, AnyArguments>;
 
-/// A leader's statement. The parameters after its own are the name of the lease and the number of the term.
+/// A leader's statement. If checked, the lease's name and the term's number are its last parameters.
 pub(super) struct LeaderStatement {
     pub(super) unchecked: &'static str,
-    /// A takeover waits for the share lock, so the next leader reads what this statement writes.
+    /// A takeover waits for the share lock, so the next leader reads this write.
     pub(super) checked_on_postgres: &'static str,
     /// The transaction has locked everything.
     pub(super) checked_on_sqlite: &'static str,
 }
 
-/// A [`LeaderStatement`] of an `INSERT … SELECT` without `FROM`, what it does on a conflict, and the last two parameters.
+/// A [`LeaderStatement`] of `INSERT … SELECT` without `FROM`, `ON CONFLICT …` and the last two parameters.
 macro_rules! leader_statement {
     ($insert:literal, $on_conflict:literal, $lease:literal, $number:literal) => {
         $crate::server::store::lease::LeaderStatement {
@@ -90,9 +90,9 @@ pub(super) use leader_statement;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Saved {
     Written,
-    /// Nothing changed: the stored call has ended.
+    /// The stored call has ended.
     AlreadyEnded,
-    /// Nothing changed: a newer term has begun.
+    /// A newer term has begun.
     TermOver,
 }
 
@@ -107,12 +107,12 @@ pub enum Connectivity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewal {
     Held,
-    /// Still held, but a node that reaches the others wants it.
+    /// Held, but a connected node wants it.
     Claimed,
     Lost,
 }
 
-/// The advisory lock of a lease, held until dropped or expired.
+/// A lease, held until dropped or expired.
 #[derive(Debug)]
 pub struct Lease {
     connection: Connection,
@@ -124,7 +124,7 @@ pub struct Lease {
 }
 
 impl Term {
-    /// Number of the term; zero for the only node.
+    /// The term's number; zero for the only node.
     #[must_use]
     pub fn number(self) -> i64 {
         match self {
@@ -135,14 +135,14 @@ impl Term {
 }
 
 impl Lease {
-    /// Term in which this lease is held.
+    /// The term of this lease.
     #[must_use]
     pub fn term(&self) -> Term {
         let (lease, number) = (self.name, self.number);
         Term::Held { lease, number }
     }
 
-    /// Extends the lease by [`LEASE_EXPIRY`]. Waits for the store three seconds at most.
+    /// Extends the lease by [`LEASE_EXPIRY`]. Waits three seconds at most.
     pub async fn renew(&mut self, connectivity: Connectivity) -> Renewal {
         let renewed = timeout(RENEWAL_TIMEOUT, self.try_renew(connectivity)).await;
         match renewed {
@@ -187,7 +187,7 @@ impl Lease {
         Ok(())
     }
 
-    /// Waits for writes of the former term that have begun.
+    /// Waits for begun writes of the former term.
     async fn begin_term(&mut self, holder: &str) -> Result<(), sqlx::Error> {
         if self.engine == Engine::PostgreSQL {
             (&mut self.connection).execute(LEASE_SESSION_SQL).await?;
@@ -209,17 +209,15 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // The lock belongs to the connection, which must not return to the pool.
+        // Closing releases the lock; the pool would keep it.
         self.connection.close_on_drop();
     }
 }
 
 impl Store {
-    /// Acquires a lease and begins its next term; none while another node holds it. PostgreSQL only (manual: "Advisory
-    /// Locks", `idle_session_timeout`).
+    /// Acquires a lease and begins its next term; none while another holds it. PostgreSQL only (manual: "Advisory Locks").
     ///
-    /// A connected node claims the lease of a holder that is cut off. A node that is cut off leaves a claimed lease to
-    /// the claimant.
+    /// A connected node claims the lease of a cut-off holder; a cut-off node leaves it to the claimant.
     ///
     /// # Errors
     /// When the store fails.
@@ -279,7 +277,7 @@ impl Store {
         Ok(row == Some((1,)))
     }
 
-    /// No effect on the lease of a holder that reaches the others.
+    /// Affects only the lease of a cut-off holder.
     async fn claim_lease(&self, lease: &str) -> Result<()> {
         let update = format!(
             "UPDATE leases SET claimed_at = {} WHERE name = $1 AND cut_off_at IS NOT NULL",
@@ -292,10 +290,7 @@ impl Store {
         Ok(())
     }
 
-    /// Runs a leader's statement, which checks the term. `bind` binds its own parameters.
-    ///
-    /// # Errors
-    /// When the store fails.
+    /// `bind` binds the statement's own parameters.
     pub(super) async fn execute_in_term<'q>(
         &self,
         term: Term,

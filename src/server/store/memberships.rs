@@ -1,4 +1,4 @@
-//! Memberships: who belongs to which room, and how far each has read.
+//! Who belongs to which room, and how far each has read.
 
 use super::{
     Engine, Store, Tx,
@@ -65,7 +65,7 @@ impl Store {
         Ok(())
     }
 
-    /// Joins all users to a public room, with existing messages read.
+    /// Existing messages count as read.
     pub(super) async fn create_memberships_for_all(
         &self,
         tx: &mut Tx,
@@ -87,7 +87,7 @@ impl Store {
         Ok(())
     }
 
-    /// For people who did not join when they were created.
+    /// For users who did not join when created.
     #[cfg(test)]
     pub(crate) async fn join_everybody(&self, room: RoomId) {
         let mut tx = self.begin().await.unwrap();
@@ -97,8 +97,8 @@ impl Store {
         tx.commit().await.unwrap();
     }
 
-    /// A user and a public room created concurrently do not see each other's rows. New users share this lock; joining
-    /// everybody takes it exclusively. SQLite has a single writer and needs none.
+    /// A user and a public room created concurrently do not see each other, so new users share this lock and new rooms take it exclusively.
+    /// SQLite has a single writer.
     async fn lock_memberships(&self, tx: &mut Tx, joining: MembershipLock) -> Result<()> {
         if self.engine == Engine::PostgreSQL {
             // Key 1 is used for nothing else.
@@ -111,7 +111,7 @@ impl Store {
         Ok(())
     }
 
-    /// Ids and kinds of a user's rooms, in no order.
+    /// A user's rooms with their kinds, in no order.
     ///
     /// # Errors
     /// When the store fails.
@@ -119,7 +119,7 @@ impl Store {
         Ok(self.membership_loader.load(user).await?.unwrap_or_default())
     }
 
-    /// Whether a user is a member of a room.
+    /// Whether a user belongs to a room.
     ///
     /// # Errors
     /// When the store fails.
@@ -148,7 +148,7 @@ impl Store {
         rows.into_iter().map(decode_person).collect()
     }
 
-    /// Moves a read cursor forward, never past the head. Returns it and the number of others' later messages, at most
+    /// Moves a read cursor forward, never past the head. Returns it with the unread count, at most
     /// [`MAX_UNREAD_COUNT`](crate::model::limits::MAX_UNREAD_COUNT); none for a non-member.
     ///
     /// # Errors

@@ -1,5 +1,4 @@
-//! The schema, as migrations compiled into the program. Listed by hand: sqlx's macro would compile both database
-//! drivers once more.
+//! The schema, as migrations listed by hand: sqlx's macro would compile both database drivers once more.
 
 use super::Engine;
 use sqlx::{
@@ -38,12 +37,11 @@ pub(super) fn of(engine: Engine) -> Migrator {
     up_to(engine, i64::MAX)
 }
 
-/// The schema as of an earlier version.
 pub(super) fn up_to(engine: Engine, version: i64) -> Migrator {
     migrator(list(engine), version)
 }
 
-/// Version of this program's schema: the number of the last migration, on both engines.
+/// Number of the last migration, the same on both engines.
 pub(super) fn newest() -> i64 {
     let versions = list(Engine::SQLite).iter().map(|(number, _, _)| *number);
     versions.max().unwrap_or_default()

@@ -1,10 +1,10 @@
 //! The store: all SQL of the program, as methods of [`Store`].
 //!
-//! The same queries run on SQLite and PostgreSQL through sqlx's `Any` driver: `$1` placeholders, ids as text, integer
-//! milliseconds, JSON as text, bytewise text order.
+//! SQLite and PostgreSQL run the same queries through sqlx's `Any` driver: `$1` placeholders, ids and JSON as text, integer milliseconds,
+//! bytewise text order.
 //!
-//! On SQLite one connection writes, so writers queue in the program; the others read a consistent snapshot (WAL). On
-//! PostgreSQL several programs write, so a lock or a constraint protects every read-then-write.
+//! On SQLite one connection writes and writers queue for it; the others read a snapshot (WAL). On PostgreSQL several programs write, so a
+//! lock or constraint protects every read-then-write.
 
 mod calls;
 pub mod check;
@@ -91,10 +91,10 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the configured store, upgrades its schema, and gives every stream a new epoch if the store went back.
+    /// Opens the configured store, upgrades its schema, and renews the epochs if the store went back.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] when the folder or the database cannot be used, or the store is newer than this program.
+    /// [`Error::InvalidSetting`] when folder or database are unusable, or the store is newer than this program.
     pub async fn open(config: &StoreConfig) -> Result<Self> {
         match &config.database_url {
             Some(url) => engine::open_postgres(url, config).await,
@@ -102,7 +102,6 @@ impl Store {
         }
     }
 
-    /// A store in the simulation, as a node reaches it.
     #[cfg(test)]
     pub(crate) fn simulated(database: &Arc<Database>, network: &DatabaseNetwork) -> Self {
         use connection::simulated::{Purpose, SimulatedPool};
@@ -131,7 +130,6 @@ impl Store {
         }
     }
 
-    /// Faults of the next writes.
     #[cfg(test)]
     pub(crate) fn write_faults(&self) -> connection::faults::Faults {
         self.write_pool.faults.clone()
@@ -143,7 +141,7 @@ impl Store {
         self.engine == Engine::PostgreSQL
     }
 
-    /// Closes every connection once running queries have ended, at the latest after five seconds.
+    /// Closes all connections once their queries have ended, within five seconds.
     pub async fn close(&self) {
         tokio::join!(self.read_pool.close(), self.write_pool.close());
     }
@@ -152,7 +150,7 @@ impl Store {
 /// Whether the connection was lost, the database restarts, or two writers conflicted.
 pub(in crate::server) fn is_transient(error: &sqlx::Error) -> bool {
     match error {
-        // The worker of an SQLite connection that was closed while it answered.
+        // An SQLite connection was closed while it answered.
         sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
             // SQLITE_BUSY: another program writes.
@@ -178,7 +176,6 @@ pub(in crate::server) fn is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether a lock of another transaction was awaited in vain.
 pub(in crate::server) fn is_lock_timeout(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("55P03"))
 }

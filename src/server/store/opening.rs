@@ -1,5 +1,4 @@
-//! What is done to a store before it is used: refuse a newer one, upgrade an older one, and renew the epochs of one that
-//! went back. On a connection of its own.
+//! Prepares a store for use, on its own connection: refuses a newer one, upgrades an older one, renews the epochs of one that went back.
 
 use super::{
     Engine, Error, Result,
@@ -15,9 +14,9 @@ use crate::server::{
 use sqlx::{AnyConnection, migrate::MigrateError};
 use std::{fs, path::PathBuf};
 
-/// Says that the store was marked in its data folder.
+/// Set once the store is marked in its data folder.
 const MARK_SETTING: &str = "store_mark";
-/// Folder for copies that precede an upgrade, in the data folder.
+/// In the data folder, for copies before an upgrade.
 const UPGRADE_COPIES: &str = "backups";
 
 pub(super) async fn prepare(
@@ -29,7 +28,7 @@ pub(super) async fn prepare(
     check_mark(store, engine, config).await
 }
 
-/// The newest migration that was applied; none in an empty database.
+/// Newest applied migration; none in an empty database.
 pub(super) async fn find_schema(store: &mut AnyConnection, engine: Engine) -> Result<Option<i64>> {
     let exists = match engine {
         Engine::SQLite => {
@@ -51,7 +50,7 @@ pub(super) async fn find_schema(store: &mut AnyConnection, engine: Engine) -> Re
     Ok(Some(newest).filter(|newest| *newest > 0))
 }
 
-/// [`Error::InvalidSetting`] if a newer program has upgraded the store.
+/// [`Error::InvalidSetting`] for a newer store.
 pub(super) fn check_schema(found: i64, place: &str) -> Result<()> {
     let known = migrations::newest();
     if found <= known {
@@ -63,7 +62,6 @@ pub(super) fn check_schema(found: i64, place: &str) -> Result<()> {
     )))
 }
 
-/// Upgrades a store that nobody uses yet.
 pub(super) async fn upgrade_unused(
     store: &mut AnyConnection,
     engine: Engine,
@@ -75,7 +73,7 @@ pub(super) async fn upgrade_unused(
     Ok(migrations::of(engine).run(store).await?)
 }
 
-/// The database's error in an error of opening; otherwise the latter.
+/// The database's error, or the other error as it is.
 pub(super) fn database_error(error: Error) -> Result<sqlx::Error, Error> {
     match error {
         Error::Store(error)
@@ -104,7 +102,7 @@ async fn upgrade(store: &mut AnyConnection, engine: Engine, config: &StoreConfig
     }
 }
 
-/// None where nothing was chosen for the copy of a PostgreSQL store.
+/// None for PostgreSQL without a backup folder.
 fn upgrade_copy_path(engine: Engine, config: &StoreConfig, schema: i64) -> Option<PathBuf> {
     let folder = match (&config.backup_folder, engine) {
         (Some(folder), Engine::SQLite | Engine::PostgreSQL) => folder.clone(),
@@ -140,7 +138,7 @@ async fn copy_before_upgrade(engine: Engine, config: &StoreConfig, schema: i64) 
     Ok(())
 }
 
-/// Notices a store that went back, and marks its position.
+/// Renews the epochs of a store that went back, and marks its position.
 async fn check_mark(store: &mut AnyConnection, engine: Engine, config: &StoreConfig) -> Result<()> {
     // Read first: a running server may move both.
     let mark = store_mark::read(&config.data);

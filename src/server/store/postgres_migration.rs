@@ -1,7 +1,6 @@
 //! `rialto migrate-store`: copies the SQLite store into a PostgreSQL database.
 //!
-//! One transaction copies all tables, referenced ones first, then compares both sides. Any difference rolls everything
-//! back.
+//! One transaction copies all tables and compares both sides; any difference rolls it back.
 
 use super::{
     DatabaseUrl, Engine, Error, Result,
@@ -17,11 +16,11 @@ use sqlx::{AnyConnection, Connection};
 
 pub use super::copy::CopiedTable;
 
-/// Copies a data folder's SQLite store into an empty database, in one transaction.
+/// Copies a data folder's SQLite store into an empty database.
 ///
 /// # Errors
-/// [`Error::InvalidSetting`] when no database is given, the folder has no store or is in use, or the database cannot be
-/// used, is not empty or differs after the copy. At most empty tables are left.
+/// [`Error::InvalidSetting`] when no database is given, the folder has no store or is in use, or the database is unusable, not empty or
+/// differs after the copy. Leaves at most empty tables.
 pub async fn migrate_to_postgres(config: &StoreConfig) -> Result<Vec<CopiedTable>> {
     let folder = config.data.display();
     let Some(url) = &config.database_url else {
@@ -42,7 +41,7 @@ pub async fn migrate_to_postgres(config: &StoreConfig) -> Result<Vec<CopiedTable
         ..config.clone()
     };
     let mut source = engine::connect_embedded(&from).await?;
-    // SQLite's write lock: no other program writes meanwhile.
+    // Keeps other programs from writing.
     let copied = match source.begin_with("BEGIN IMMEDIATE").await {
         Ok(mut source) => copy_into_database(&mut source, url).await,
         Err(why) => setting_error(format!(
@@ -53,7 +52,7 @@ pub async fn migrate_to_postgres(config: &StoreConfig) -> Result<Vec<CopiedTable
     copied
 }
 
-/// Copies an upgraded SQLite store, within its transaction, into an empty database.
+/// Copies an upgraded SQLite store into an empty database.
 pub(super) async fn copy_into_database(
     source: &mut AnyConnection,
     url: &DatabaseUrl,
@@ -66,7 +65,7 @@ pub(super) async fn copy_into_database(
     check_same_tables(&tables, &mut target).await?;
     lock_empty_tables(&tables, &mut target, &place).await?;
     let copied = copy_tables(&tables, source, &mut target, &place).await?;
-    // `COMMIT` of a failed transaction reports no error, but this does.
+    // Fails in a failed transaction, unlike `COMMIT`.
     sqlx::query("SELECT 1").execute(&mut *target).await?;
     target.commit().await?;
     let _ = database.close().await;

@@ -1,4 +1,4 @@
-//! Putting a snapshot into the place of a store.
+//! Puts a snapshot into the place of a store.
 
 use super::{
     DatabaseUrl, Engine, Error, Result,
@@ -16,8 +16,7 @@ pub fn newest_schema() -> i64 {
     migrations::newest()
 }
 
-/// Checks a snapshot, upgrades its schema, and gives every stream a new epoch: clients may have seen events that it lacks.
-/// Returns its position.
+/// Checks and upgrades a snapshot, and renews its epochs: clients may have seen events that it lacks. Returns its position.
 ///
 /// # Errors
 /// [`Error::InvalidSetting`] when it is damaged or newer than this program.
@@ -46,7 +45,7 @@ pub async fn prepare_snapshot(snapshot: &Path) -> Result<Option<StorePosition>> 
 /// Copies a prepared snapshot into an empty database, in one transaction.
 ///
 /// # Errors
-/// [`Error::InvalidSetting`] when the database cannot be used or is not empty. At most empty tables are left.
+/// [`Error::InvalidSetting`] when the database cannot be used or is not empty. Leaves at most empty tables.
 pub async fn copy_snapshot(snapshot: &Path, url: &DatabaseUrl) -> Result<()> {
     let mut store = sqlite::connect(snapshot, OpenMode::Read).await?;
     let copied = copy_into_database(&mut store, url).await;

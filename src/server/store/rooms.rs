@@ -29,8 +29,7 @@ type RoomSummaryColumns = (
     Option<String>,
 );
 
-/// Counts others' messages, up to [`limits::MAX_UNREAD_COUNT`], so that a long absence does not make listings
-/// expensive.
+/// Counts others' messages up to [`limits::MAX_UNREAD_COUNT`], so that listings stay cheap after a long absence.
 pub(super) fn unread_count_sql(of: &str) -> String {
     let most = limits::MAX_UNREAD_COUNT;
     format!(
@@ -40,8 +39,7 @@ pub(super) fn unread_count_sql(of: &str) -> String {
     )
 }
 
-/// The `CASE` joins the other person in direct rooms only; with the kind as a separate condition, every public room
-/// would be scanned.
+/// The `CASE` joins the other person in direct rooms only; a separate condition on the kind would scan every public room.
 fn room_summaries_sql(condition: &str) -> String {
     format!(
         "SELECT mine.user_id, rooms.id, rooms.slug, rooms.name, rooms.kind, streams.epoch, streams.head, mine.read_seq, {unread},
@@ -110,8 +108,7 @@ fn decode_room_summary(row: RoomSummaryColumns) -> Result<RoomSummary> {
 }
 
 impl Store {
-    /// Creates a public room with its stream and every user as a member, with existing messages read. Returns its
-    /// event, or none if the slug is taken.
+    /// Creates a public room with its stream and all users as members. Returns its event; none if the slug is taken.
     ///
     /// # Errors
     /// When the store fails.
@@ -145,7 +142,7 @@ impl Store {
         Ok(Some(event))
     }
 
-    /// The direct room of two users. If missing, it is created with its stream, and its event is returned.
+    /// Finds or creates two users' direct room; returns the event of a new one.
     ///
     /// # Errors
     /// When the store fails.
@@ -204,7 +201,7 @@ impl Store {
             .await
     }
 
-    /// A user's rooms: public ones first, in order of creation.
+    /// A user's rooms: public ones first, oldest first.
     ///
     /// # Errors
     /// When the store fails.
@@ -241,7 +238,7 @@ impl Store {
         row.map(|(id,)| parse(&id)).transpose()
     }
 
-    /// Slug and name of a room, without a check of membership.
+    /// Slug and name of a room; membership is not checked.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,13 +1,13 @@
-//! Values that all nodes share: secrets generated once, and the mark of the latest change of who a session is.
+//! Values that all nodes share: generated secrets, and the mark of the latest session change.
 
 use super::{Store, Tx};
 use crate::server::{error::Result, random};
 
-/// The name is that of an earlier build.
+/// Named by an earlier build.
 const SESSION_CHANGE_SETTING: &str = "role_change";
 
 impl Store {
-    /// Marks that this transaction ends a session, or changes the name or the role of its user.
+    /// Marks that this transaction ends a session, or changes its user's name or role.
     pub(super) async fn mark_session_change(tx: &mut Tx) -> Result<()> {
         sqlx::query(
             "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -19,7 +19,7 @@ impl Store {
         Ok(())
     }
 
-    /// The latest mark; none without a change so far.
+    /// The latest mark; none before the first change.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,7 +1,6 @@
 //! A snapshot: a consistent copy of the store as one SQLite file, while programs write.
 //!
-//! SQLite copies itself with `VACUUM INTO`: one read transaction, which keeps no writer waiting. SQLite's backup API would
-//! start over whenever another connection writes. PostgreSQL's tables are copied in one repeatable-read transaction.
+//! One read transaction copies it: repeatable-read on PostgreSQL, `VACUUM INTO` on SQLite, whose backup API would start over at each write.
 
 use super::{
     DatabaseUrl, Engine, Error, Result,
@@ -39,18 +38,17 @@ pub struct StoredFile {
 pub struct SnapshotContents {
     /// Number of the newest migration.
     pub schema: i64,
-    /// Of the news; none if no server has used the store.
+    /// Of the news; none in an unused store.
     pub epoch: Option<Epoch>,
     pub files: Vec<StoredFile>,
 }
 
-/// Writes a snapshot into a new file that only this user can read. It holds everything that was committed before.
+/// Writes a snapshot of everything committed into a new file of mode 0600.
 ///
 /// # Errors
-/// [`Error::InvalidSetting`] when there is no store, it is newer than this program, or the file exists or cannot be
-/// written.
+/// [`Error::InvalidSetting`] when there is no store or a newer one, or the file exists or cannot be written.
 pub async fn write(config: &StoreConfig, into: &Path) -> Result<()> {
-    // SQLite takes an empty file for a new one, and keeps its mode.
+    // SQLite fills an empty file and keeps its mode.
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     options
@@ -62,7 +60,7 @@ pub async fn write(config: &StoreConfig, into: &Path) -> Result<()> {
     }
 }
 
-/// As [`write()`], under its name once it is complete and on disk.
+/// As [`write()`], under its name once complete and on disk.
 ///
 /// # Errors
 /// As [`write()`].
@@ -101,7 +99,7 @@ async fn copy_embedded(config: &StoreConfig, into: &Path) -> Result<()> {
     copied.map_err(|error| sqlite::in_words(&file, error))
 }
 
-/// Opens the SQLite store of a data folder for reading, beside a server or without one.
+/// Opens a data folder's SQLite store for reading, also beside a server.
 pub(super) async fn connect_existing(
     config: &StoreConfig,
 ) -> Result<(std::path::PathBuf, AnyConnection)> {

@@ -9,7 +9,6 @@ use std::{io::ErrorKind, path::Path};
 /// What ends the path of a URL (RFC 3986).
 const NOT_IN_PATH: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ');
 
-/// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OpenMode {
     /// A missing file is created.
@@ -26,10 +25,10 @@ pub(super) fn url(file: &Path, mode: OpenMode) -> String {
     }
 }
 
-/// Opens a connection of its own, which no pool retries.
+/// Opens a connection that no pool retries.
 ///
 /// # Errors
-/// [`Error::InvalidSetting`] that says what to do.
+/// Only [`Error::InvalidSetting`].
 pub(super) async fn connect(file: &Path, mode: OpenMode) -> Result<AnyConnection> {
     install_default_drivers();
     AnyConnection::connect(&url(file, mode))
@@ -37,7 +36,7 @@ pub(super) async fn connect(file: &Path, mode: OpenMode) -> Result<AnyConnection
         .map_err(|error| describe(file, &error))
 }
 
-/// An error that is SQLite's, in words; any other as it is.
+/// Puts SQLite's errors in words; returns others unchanged.
 pub(super) fn in_words(file: &Path, error: Error) -> Error {
     match opening::database_error(error) {
         Ok(error) => describe(file, &error),

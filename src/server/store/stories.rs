@@ -158,7 +158,7 @@ impl Store {
         if !can_be_stored(topic) {
             return Ok(Vec::new());
         }
-        // The index on topic and sequence bounds the work, however rare the topic is.
+        // The index on topic and sequence bounds the work even for rare topics.
         let rows: Vec<StoryColumns> = sqlx::query_as(
             "SELECT id, seq, slug, headline, html, summary, topic, urgency, byline, at FROM stories
              WHERE topic = $1 AND seq > $2 ORDER BY seq LIMIT $3",

@@ -15,7 +15,7 @@ use std::{
 
 const MAX_QUERY_STREAMS: usize = 256;
 
-/// A stream of events, identified by its name.
+/// A stream of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stream {
     News,
@@ -53,9 +53,8 @@ impl FromStr for Stream {
 /// Epoch and range of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamState {
-    /// This incarnation of the stream.
     pub epoch: Epoch,
-    /// Newest sequence; 0 if there is none.
+    /// Newest sequence, or 0.
     pub head: Seq,
     /// `head + 1` if none is kept.
     pub oldest: Seq,
@@ -77,10 +76,10 @@ pub struct NewEvent {
     pub kind: &'static str,
 }
 
-/// What to do about rows that another transaction has locked.
+/// How to treat rows locked by another transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockedRows {
-    /// Wait until the lock timeout.
+    /// Until the lock timeout.
     Wait,
     Skip,
 }
@@ -99,12 +98,11 @@ impl Store {
         Ok(())
     }
 
-    /// Locks streams until the transaction ends, and returns the newest sequence of each. Sequences are committed in
-    /// order, and a rollback leaves no hole. Leaves out streams that do not exist and, with [`LockedRows::Skip`], those
-    /// that another transaction has locked. At most 128 streams.
+    /// Locks at most 128 streams until the transaction ends, and returns their newest sequences; new ones are then committed in order,
+    /// without holes. Leaves out missing streams and, with [`LockedRows::Skip`], those locked elsewhere.
     ///
     /// # Errors
-    /// When the store fails, or a lock is awaited in vain.
+    /// When the store fails or a lock times out.
     pub async fn lock_streams(
         &self,
         tx: &mut Tx,
@@ -114,7 +112,7 @@ impl Store {
         if streams.is_empty() {
             return Ok(BTreeMap::new());
         }
-        // In the same order everywhere, against deadlocks. On SQLite the transaction has locked everything.
+        // The same order everywhere prevents deadlocks. On SQLite the transaction has locked everything.
         let lock = match (self.engine, locked) {
             (Engine::SQLite, LockedRows::Wait | LockedRows::Skip) => "",
             (Engine::PostgreSQL, LockedRows::Wait) => {
@@ -138,7 +136,7 @@ impl Store {
             .collect()
     }
 
-    /// Sets the newest sequences of streams locked by this transaction.
+    /// Sets the newest sequences of locked streams.
     ///
     /// # Errors
     /// When the store fails.
@@ -149,7 +147,7 @@ impl Store {
         let rows: Vec<_> = (0..heads.len())
             .map(|at| format!("(${}, CAST(${} AS BIGINT))", 2 * at + 1, 2 * at + 2))
             .collect();
-        // Both engines name the columns of VALUES like this.
+        // Both engines name VALUES columns like this.
         let sql = format!(
             "UPDATE streams SET head = moved.column2 FROM (VALUES {}) AS moved WHERE streams.name = moved.column1",
             rows.join(", ")
@@ -187,7 +185,7 @@ impl Store {
         Ok(())
     }
 
-    /// Appends an event to a stream, which is created if missing.
+    /// Appends an event; a missing stream is created.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,7 +1,7 @@
 //! Storage of a test, removed on drop. Also used by `tests/it`.
 //!
-//! `RIALTO_TEST_STORE` selects "sqlite" (default) or "postgres", which needs `RIALTO_TEST_DATABASE_URL` on a server
-//! where tests may create databases; `scripts/postgres.sh with COMMAND` sets both.
+//! `RIALTO_TEST_STORE` is "sqlite" (default) or "postgres", which needs the `RIALTO_TEST_DATABASE_URL` of a server to create databases on;
+//! `scripts/postgres.sh with COMMAND` sets both.
 
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, any::install_default_drivers};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub(crate) struct TestStorage {
     folder: TempDir,
-    /// Shared with the other servers on it.
+    /// Shared with other servers.
     database: Option<Arc<TestDatabase>>,
 }
 
@@ -109,6 +109,6 @@ pub(crate) fn run_statement(url: &str, statement: String) -> Result<(), sqlx::Er
             connection.close().await
         })
     };
-    // A runtime cannot be started inside another one.
+    // A runtime cannot start inside another.
     std::thread::spawn(run).join().unwrap()
 }

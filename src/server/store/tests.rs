@@ -28,7 +28,7 @@ struct StoreArgs {
 /// More than a store has write connections.
 const CONCURRENT_REQUESTS: usize = 12;
 
-/// On PostgreSQL opened as if by several programs.
+/// On PostgreSQL, as if several programs opened it.
 struct StoreFixture {
     stores: Vec<Store>,
     _storage: TestStorage,

@@ -6,7 +6,7 @@ use crate::{
     server::error::Result,
 };
 
-/// A valid token that a request presented.
+/// A valid token of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     pub id: TokenId,
@@ -25,7 +25,6 @@ pub struct TokenRow {
     pub revoked_at: Option<Millis>,
 }
 
-/// In milliseconds.
 const TOKEN_USE_INTERVAL: Millis = 60_000;
 
 impl Store {
@@ -50,7 +49,7 @@ impl Store {
         Ok(())
     }
 
-    /// Finds a token, unless revoked. Records the use, at most once a minute.
+    /// Finds an unrevoked token. Records its use, at most once a minute.
     ///
     /// # Errors
     /// When the store fails.
@@ -64,7 +63,7 @@ impl Store {
         let Some((id, name, used_at)) = row else {
             return Ok(None);
         };
-        // A second write for every story would be too many.
+        // Spares a second write for every story.
         if used_at.is_none_or(|used_at| at - used_at >= TOKEN_USE_INTERVAL) {
             sqlx::query("UPDATE tokens SET used_at = $2 WHERE id = $1")
                 .bind(&id)
@@ -100,7 +99,7 @@ impl Store {
             .collect()
     }
 
-    /// Revokes a token. False if it is missing or revoked.
+    /// Revokes a token; false if missing or revoked.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,7 +1,7 @@
 //! Transactions on pooled connections, which are reused only after a confirmed end.
 //!
-//! SQLite ends a transaction by itself when the disk is full and then rejects the `ROLLBACK`. Later statements on such
-//! a connection seem to succeed but are never committed, so it is closed.
+//! On a full disk SQLite ends a transaction by itself and rejects the `ROLLBACK`. Later statements on the connection seem to succeed but
+//! are never committed.
 
 use super::{
     Engine, Result, Store,
@@ -32,7 +32,7 @@ impl WriteHealth {
     }
 }
 
-/// A transaction on a write connection. Dropping it closes the connection, which rolls it back.
+/// A write transaction. Dropping it closes its connection, which rolls it back.
 pub struct Tx {
     connection: Connection,
     engine: Engine,
@@ -52,7 +52,7 @@ impl Tx {
     /// # Errors
     /// When the commit is not confirmed.
     pub async fn commit(mut self) -> Result<(), sqlx::Error> {
-        // In a failed transaction PostgreSQL's `COMMIT` rolls back without an error, but `SELECT 1` fails.
+        // PostgreSQL's `COMMIT` rolls back a failed transaction without an error; `SELECT 1` fails.
         let commit = match self.engine {
             Engine::SQLite => "COMMIT",
             Engine::PostgreSQL => "SELECT 1; COMMIT",
@@ -63,7 +63,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Rolls back and keeps the connection: for a transaction with nothing to write.
+    /// Rolls back a transaction with nothing to write, and keeps the connection.
     ///
     /// # Errors
     /// When the rollback is not confirmed; nothing was written either way.
@@ -98,7 +98,7 @@ impl Drop for Tx {
 }
 
 impl Store {
-    /// Begins a transaction that may write. SQLite takes the write lock immediately.
+    /// Begins a write transaction. SQLite takes the write lock immediately.
     ///
     /// # Errors
     /// When no connection is available in time, or the store fails.
@@ -110,7 +110,7 @@ impl Store {
         .await
     }
 
-    /// Begins a transaction of the event log. On PostgreSQL it waits for a lock for 250 ms at most.
+    /// Begins a transaction of the event log. PostgreSQL waits for a lock 250 ms at most.
     ///
     /// # Errors
     /// As [`Self::begin`].

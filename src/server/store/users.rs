@@ -70,7 +70,7 @@ fn name_key(name: &UserName) -> String {
 }
 
 impl Store {
-    /// Creates a user. Returns false if the name is taken.
+    /// Creates a user; false if the name is taken.
     ///
     /// # Errors
     /// When the store fails.
@@ -142,7 +142,7 @@ impl Store {
         rows.into_iter().map(decode_person).collect()
     }
 
-    /// Changes a user's role. False if there is no such user.
+    /// Changes a user's role; false without such a user.
     ///
     /// # Errors
     /// When the store fails.
@@ -158,7 +158,7 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Renames a user. False if the name is taken or there is no such user.
+    /// Renames a user; false if the name is taken or the user missing.
     ///
     /// # Errors
     /// When the store fails.
@@ -174,7 +174,7 @@ impl Store {
         .execute(&mut *tx)
         .await;
         let is_renamed = match done {
-            // Taken at the same moment.
+            // Taken concurrently.
             Err(error) if is_unique_violation(&error) => false,
             done => done?.rows_affected() == 1,
         };
@@ -186,7 +186,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Sets a user's password; a guest becomes a member. Deletes the user's sessions, except that with token hash `keep`.
+    /// Sets a user's password; a guest becomes a member. Deletes the user's sessions but that with token hash `keep`.
     ///
     /// # Errors
     /// When the store fails.
@@ -230,7 +230,7 @@ impl Store {
         Ok(())
     }
 
-    /// User of a session, and whether they have a password; none if it has expired.
+    /// A session's user, and whether they have a password; none once expired.
     ///
     /// # Errors
     /// When the store fails.
@@ -283,7 +283,7 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// Replaces the hash of a purpose's one-time secret.
+    /// Replaces a purpose's one-time secret.
     ///
     /// # Errors
     /// When the store fails.
@@ -314,8 +314,7 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// Consumes the one-time secret and makes the user administrator, in the user's own transaction. True for exactly
-    /// one caller, and only while there is no administrator.
+    /// Consumes the one-time secret and makes the user administrator, if there is none. True for exactly one caller.
     ///
     /// # Errors
     /// When the store fails.

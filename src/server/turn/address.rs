@@ -1,4 +1,4 @@
-//! Addresses at which others reach this machine: configured, of an interface, or reported by a STUN server (RFC 8489).
+//! Addresses at which others reach this machine.
 
 use std::{
     collections::BTreeSet,
@@ -23,7 +23,7 @@ pub enum AddressSource {
     Configured,
     /// Public address of a network interface.
     Interface,
-    /// Reflexive address reported by this STUN server.
+    /// Reported by this STUN server (RFC 8489).
     StunServer(String),
     /// An interface address that the internet cannot reach.
     LocalOnly,
@@ -46,8 +46,7 @@ pub fn interface_addresses() -> Vec<IpAddr> {
         .collect()
 }
 
-/// Finds this machine's addresses; `set` overrides all. Asks `stun_server` (`host:port`) if no interface has a public
-/// IPv4 address.
+/// Finds this machine's addresses; `set` overrides all. Asks `stun_server` (`host:port`) if no interface has a public IPv4 address.
 pub async fn find_reachable(set: &[IpAddr], stun_server: Option<&str>) -> ReachableAddresses {
     let mut addresses: Vec<_> = set
         .iter()

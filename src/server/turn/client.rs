@@ -165,7 +165,7 @@ impl TurnClient {
         }
     }
 
-    /// False if no allocation is left and the client is to be removed.
+    /// False if the client is to be removed.
     pub(super) fn expire(self: &Arc<Self>) -> bool {
         let now = self.hub.elapsed();
         let mut state = self.lock();

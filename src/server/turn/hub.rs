@@ -72,7 +72,6 @@ impl Hub {
         })
     }
 
-    /// Since the server started.
     pub(super) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
@@ -100,7 +99,6 @@ impl Hub {
             client.on_peer_data(to, from, bytes);
         } else if self.peer_filter.is_allowed(to.ip()) {
             self.count_relayed_bytes(bytes.len());
-            // What does not fit would arrive too late.
             drop(socket.try_send_to(bytes, to));
         } else {
             self.count_refusal(RelayRefusalLabels::PEER);

@@ -1,5 +1,4 @@
-//! The built-in STUN and TURN relay (RFC 8489, RFC 8656), or an external one, so that calls connect from behind any
-//! router.
+//! The built-in STUN and TURN relay for calls (RFC 8489, RFC 8656), or an external one.
 //!
 //! The crate `turn-server-proto` implements the protocol, behind a trait. Ownership of allocations, permitted peers and
 //! quotas are decided here ([decision 18](../../../docs/decisions/0018-built-in-turn-server.md)).
@@ -45,7 +44,7 @@ use udp::UdpServer;
 const DEFAULT_PORT: u16 = 3478;
 const MAX_PORT_ATTEMPTS: u8 = 10;
 
-/// ICE servers that browsers receive when a call starts.
+/// ICE servers for calls.
 #[derive(Debug, Clone)]
 pub struct IceConfig {
     servers: Vec<IceServer>,

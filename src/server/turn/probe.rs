@@ -100,7 +100,7 @@ impl Probe {
     /// Connects over TCP, to the first address that accepts.
     ///
     /// # Errors
-    /// [`ProbeError::Io`], and [`ProbeError::Timeout`] when none accepts in time.
+    /// [`ProbeError`].
     pub async fn connect_tcp(relay: impl ToSocketAddrs, credential: Credential) -> Result<Self> {
         let stream = timeout(RESPONSE_TIMEOUT * 3, TcpStream::connect(relay)).await;
         let stream = stream.map_err(|_| ProbeError::Timeout)??;
@@ -110,7 +110,7 @@ impl Probe {
     /// Connects over TLS, to the first address that accepts. The platform must trust the certificate for `name`.
     ///
     /// # Errors
-    /// [`ProbeError::Tls`], [`ProbeError::Io`], and [`ProbeError::Timeout`] when none accepts in time.
+    /// [`ProbeError`].
     pub async fn connect_tls(
         relay: impl ToSocketAddrs,
         name: &str,
@@ -150,7 +150,7 @@ impl Probe {
         }
     }
 
-    /// Uses another credential from now on.
+    /// Sets another credential.
     pub fn set_credential(&mut self, credential: Credential) {
         self.credential = credential;
     }
@@ -223,7 +223,7 @@ impl Probe {
         self.send_signed_request(CHANNEL_BIND, add).await.map(drop)
     }
 
-    /// Deletes the allocation, by a Refresh request with lifetime 0.
+    /// Deletes the allocation: a Refresh request with lifetime 0.
     ///
     /// # Errors
     /// [`ProbeError`].
@@ -235,7 +235,7 @@ impl Probe {
     /// Sends data to a peer in a Send indication.
     ///
     /// # Errors
-    /// [`ProbeError::Io`], and [`ProbeError::InvalidResponse`] when the data do not fit.
+    /// [`ProbeError::Io`]; [`ProbeError::InvalidResponse`] when the data do not fit.
     pub async fn send_indication(&mut self, peer: SocketAddr, bytes: &[u8]) -> Result<()> {
         let mut message = Message::builder_indication(SEND, MessageWriteVec::new());
         let id = message.transaction_id();
@@ -247,7 +247,7 @@ impl Probe {
     /// Sends data to a peer through a channel.
     ///
     /// # Errors
-    /// [`ProbeError::Io`], and [`ProbeError::InvalidResponse`] when the data do not fit.
+    /// [`ProbeError::Io`]; [`ProbeError::InvalidResponse`] when the data do not fit.
     pub async fn send_channel_data(&mut self, channel: u16, bytes: &[u8]) -> Result<()> {
         let length = u16::try_from(bytes.len()).map_err(|_| ProbeError::InvalidResponse)?;
         let mut data = [channel.to_be_bytes(), length.to_be_bytes()].concat();
@@ -261,7 +261,7 @@ impl Probe {
     /// Receives a peer's data, from a Data indication or a channel.
     ///
     /// # Errors
-    /// [`ProbeError`], which is [`ProbeError::Timeout`] when nothing arrives within 700 ms.
+    /// [`ProbeError`], which is [`ProbeError::Timeout`] after 700 ms.
     pub async fn receive(&mut self) -> Result<Vec<u8>> {
         let bytes = timeout(RESPONSE_TIMEOUT, self.read()).await;
         payload(&bytes.map_err(|_| ProbeError::Timeout)??)

@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// About half a second of a call; later media are useless and dropped.
+/// About half a second of a call.
 const MAX_QUEUED_MESSAGES: usize = 128;
 const MAX_CONNECTIONS: usize = 4_096;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -37,7 +37,6 @@ pub(super) struct TcpServer {
     open_connections: Arc<AtomicUsize>,
 }
 
-/// An IPv6 listener accepts IPv6 only.
 pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;

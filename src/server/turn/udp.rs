@@ -28,7 +28,6 @@ pub(super) struct UdpServer {
     clients: Mutex<HashMap<SocketAddr, Arc<TurnClient>>>,
 }
 
-/// An IPv6 socket accepts IPv6 only.
 pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;

@@ -1,8 +1,7 @@
 //! Timeouts and retry delays of the WebSocket.
 //!
-//! TCP retransmits the lost first packet of an attempt after 1, 3 and 7 s (RFC 6298), and only the next
-//! packet shows that a path is back. During a call, attempts are therefore short and follow without delay;
-//! longer where pings were slow, and one in a few is long, because the new path may be slower.
+//! During a call, attempts are short and follow without delay: TCP retransmits a lost first packet only after 1, 3 and 7 s (RFC 6298). Some
+//! attempts are long, because the new path may be slower.
 
 use crate::model::{
     Millis,
@@ -12,55 +11,48 @@ use crate::model::{
     },
 };
 
-/// During a call, in milliseconds.
 const URGENT_PONG_TIMEOUT: Millis = 5_000;
-/// While the other side is silent too, in multiples of the recent round trip.
+/// In recent round trips.
 const PROBE_TIMEOUT_RTTS: Millis = 4;
-/// In milliseconds. A shorter limit would mistake a busy page for a dead connection.
+/// A shorter limit would mistake a busy page for a dead connection.
 const PROBE_TIMEOUT_RANGE: std::ops::RangeInclusive<Millis> = 1_500..=2_000;
-/// First limit for the welcome during a call, in milliseconds. Doubles with each timeout, up to
-/// [`MAX_WELCOME_TIMEOUT`].
+/// Doubles with each timeout, up to [`MAX_WELCOME_TIMEOUT`].
 const URGENT_WELCOME_TIMEOUT: Millis = 2_500;
-/// In milliseconds.
 const MAX_WELCOME_TIMEOUT: Millis = 10_000;
-/// Of successive attempts during a call, in milliseconds, repeated in a cycle.
+/// Of successive attempts, repeated in a cycle.
 const URGENT_CONNECT_TIMEOUTS: [Millis; 6] = [1_200, 1_200, 2_500, 1_200, 1_200, 5_000];
-/// Lower bound of an attempt's limit, in round trips: one each for TCP, TLS and the upgrade, and slack.
+/// Lower bound, in round trips: one each for TCP, TLS and the upgrade, and slack.
 const CONNECT_TIMEOUT_RTTS: Millis = 5;
-/// Cap of that bound, in milliseconds: a ping may have been slow only because the path was failing.
+/// Cap of that bound: a ping may have been slow only because the path was failing.
 const MAX_RTT_CONNECT_TIMEOUT: Millis = 2_500;
-/// After about fifteen failures within minutes, Chromium delays each further WebSocket of a page by seconds:
-/// later attempts wait for a successful health check.
+/// After about fifteen failures within minutes, Chromium delays each WebSocket by seconds: later attempts wait for a health check.
 const MAX_UNCHECKED_ATTEMPTS: usize = 2 * URGENT_CONNECT_TIMEOUTS.len();
-/// In milliseconds, after a health check.
+/// After a health check.
 const HEALTHY_CONNECT_TIMEOUT: Millis = 5_000;
 /// Then an attempt is made anyway.
 const MAX_FAILED_HEALTH_CHECKS: u32 = 12;
 /// In milliseconds.
 pub(crate) const HEALTH_CHECK_TIMEOUT: u32 = 1_200;
-/// During a call, in milliseconds.
 const MAX_URGENT_RETRY_DELAY: Millis = 1_000;
-/// During a call, in milliseconds.
 const URGENT_PING_INTERVAL: Millis = 1_500;
 
 /// What is specific to the WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketPolicy {
     is_urgent: bool,
-    /// The other side of the call is silent.
     is_probing: bool,
     /// Open connections lost without a welcome, since the last welcome.
     welcome_timeouts: u32,
     /// Since the last attempt.
     failed_health_checks: u32,
-    /// Milliseconds, weighted towards slow ones. `None` before the first pong.
+    /// Weighted towards slow ones; `None` before the first pong.
     round_trip: Option<Millis>,
-    /// Requested by the server, in milliseconds.
+    /// Requested by the server.
     heartbeat_interval: Millis,
     last_sent_at: Millis,
     last_received_at: Millis,
     ping_counter: u32,
-    /// The oldest unanswered ping: its number and time.
+    /// Number and time of the oldest unanswered ping.
     pending_ping: Option<(u32, Millis)>,
 }
 
@@ -80,7 +72,7 @@ impl SocketPolicy {
         }
     }
 
-    /// The other side is silent; if the server is too, the path is dead. Returns whether a call is active.
+    /// The other side of the call is silent: if the server is too, the path is dead. Returns whether a call is active.
     pub(crate) fn start_probe(&mut self) -> bool {
         self.is_probing = self.is_urgent;
         self.is_probing
@@ -122,7 +114,6 @@ impl SocketPolicy {
         is_reconnecting
     }
 
-    /// In milliseconds.
     fn ping_interval(&self) -> Millis {
         if self.is_urgent {
             URGENT_PING_INTERVAL
@@ -228,7 +219,6 @@ mod tests {
 
     type SocketState = ReconnectState<SocketPolicy>;
 
-    /// During a call, all at time 0.
     fn urgent_state() -> SocketState {
         let mut state = SocketState::new(SocketPolicy::new());
         state.set_urgent(true, 0);
@@ -247,7 +237,7 @@ mod tests {
         }
     }
 
-    /// By a timeout in the current phase; returns the delay of the next attempt.
+    /// Returns the delay of the next attempt.
     fn time_out(state: &mut SocketState, random: f64) -> Millis {
         let phase = state.phase().expect("there is a connection");
         lose(state, phase.timeout_cause(), random)
@@ -273,14 +263,13 @@ mod tests {
         timeout(&state)
     }
 
-    /// Opens the connection.
     fn welcome_timeout(mut state: SocketState) -> Millis {
         state.on_event(ConnectionEvent::Start, 0, 0.0);
         state.on_event(ConnectionEvent::Opened, 0, 0.0);
         timeout(&state)
     }
 
-    /// Loses the connection, then fails `count` attempts; returns the limit of each.
+    /// Fails `count` attempts after a loss; returns the timeout of each.
     fn attempt_timeouts(state: &mut SocketState, count: usize) -> Vec<Millis> {
         (0..count)
             .map(|_| {

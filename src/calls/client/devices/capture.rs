@@ -20,7 +20,6 @@ pub(super) struct LocalTrack {
 }
 
 impl LocalTrack {
-    /// `on_lost` is called if the device disappears.
     fn new(track: MediaStreamTrack, on_lost: impl FnMut() + 'static) -> Self {
         let on_ended = Closure::new(on_lost);
         track.set_onended(Some(on_ended.as_ref().unchecked_ref()));
@@ -42,7 +41,6 @@ impl Drop for LocalTrack {
     }
 }
 
-/// For each requested device, its track or the problem.
 #[derive(Default)]
 pub(super) struct OpenedDevices {
     pub(super) microphone: Option<Result<LocalTrack, DeviceProblem>>,
@@ -52,11 +50,9 @@ pub(super) struct OpenedDevices {
 /// Which devices to open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeviceRequest {
-    /// Opens a microphone.
     pub microphone: bool,
-    /// Opens a camera.
     pub camera: bool,
-    /// Whether smaller video is enough, as in a group call.
+    /// Smaller video is enough.
     pub is_group_call: bool,
 }
 
@@ -77,7 +73,7 @@ impl DeviceRequest {
     }
 }
 
-/// One permission prompt for both; if it fails, one each, so that a missing or refused device does not block the other.
+/// Prompts once for both; if that fails, once each, so that one device does not block the other.
 pub(super) async fn open_devices(
     request: DeviceRequest,
     preferences: &DevicePreferences,
@@ -124,7 +120,7 @@ pub(super) async fn open_devices(
     opened
 }
 
-/// `None` if the person cancels the prompt; audio only if the browser provides it.
+/// `None` if the person cancels the prompt.
 pub(super) async fn capture_screen(
     on_ended: impl Fn() + Clone + 'static,
 ) -> Result<Option<(LocalTrack, Option<LocalTrack>)>, DeviceProblem> {

@@ -6,8 +6,7 @@ use web_sys::{
 
 /// Milliseconds.
 pub(super) const LEVEL_POLL_INTERVAL: i32 = 100;
-/// Root mean squares of samples between -1 and 1. Speech is above the first; below the second, the microphone is dead,
-/// because no room is that quiet.
+/// Root mean squares. Speech is above the first; no room is as quiet as the second.
 const SPEECH_LEVEL: f32 = 0.02;
 const SILENCE_LEVEL: f32 = 0.000_05;
 /// A cough is shorter.
@@ -22,12 +21,12 @@ pub(super) struct Meter {
     context: AudioContext,
     analyser: AnalyserNode,
     source: MediaStreamAudioSourceNode,
-    /// Never muted: a muted track is silent for the meter too.
+    /// Never muted: a muted track measures silence.
     track: MediaStreamTrack,
 }
 
 impl Meter {
-    /// `None` if the browser has no Web Audio.
+    /// `None` without Web Audio.
     pub(super) fn new(track: &MediaStreamTrack) -> Option<Self> {
         let track = MediaStreamTrack::clone(track);
         track.set_enabled(true);
@@ -82,7 +81,6 @@ pub(super) struct MicrophoneActivity {
 }
 
 impl MicrophoneActivity {
-    /// A muted level is not sent.
     pub(super) fn update(&mut self, level: f32, muted: bool) {
         self.silent_polls = if level < SILENCE_LEVEL && !muted {
             self.silent_polls.saturating_add(1)

@@ -10,7 +10,7 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 impl Devices {
-    /// The old track is closed first, because a phone opens only one camera at a time; the peer notices a short gap.
+    /// The old track closes first: a phone opens only one camera at a time.
     pub(super) fn reopen_device(self, device: CaptureDevice) {
         if self.state_signal(device).get_untracked() != DeviceState::On {
             return;
@@ -62,7 +62,7 @@ impl Devices {
             self.local_tracks
                 .with_or_default(|tracks| tracks.is_group_call = request.is_group_call);
         }
-        // A device offered long ago is no longer new.
+        // An earlier offer is outdated.
         self.selection.dismiss_new_device();
         for device in [CaptureDevice::Microphone, CaptureDevice::Camera]
             .into_iter()
@@ -80,7 +80,6 @@ impl Devices {
                 self.on_device_lost(device);
             })
             .await;
-            // Dropping tracks that arrive after a release stops them.
             if self
                 .local_tracks
                 .with_or_default(|tracks| tracks.release_generation)
@@ -96,7 +95,7 @@ impl Devices {
             (CaptureDevice::Microphone, opened.microphone),
             (CaptureDevice::Camera, opened.camera),
         ] {
-            // Closed before the device arrived; dropping the track stops it.
+            // Closed before the device arrived.
             if self.state_signal(device).get_untracked() == DeviceState::Off {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Device preferences, and their constraints (W3C Media Capture and Streams).
+//! Device preferences, and their constraints.
 
 use super::problem::CaptureDevice;
 use js_sys::{Object, Reflect};
@@ -8,22 +8,16 @@ use wasm_bindgen::JsValue;
 /// Kind of a selectable device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeviceKind {
-    /// Audio input.
     Microphone,
-    /// Video input.
     Camera,
-    /// Audio output.
     Speaker,
 }
 
 /// Processing of the microphone's audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AudioProcessing {
-    /// Reduces background noise.
     NoiseSuppression,
-    /// Removes echo from the speaker.
     EchoCancellation,
-    /// Levels the volume.
     AutoGainControl,
 }
 
@@ -151,7 +145,7 @@ impl DevicePreferences {
         constraints.into()
     }
 
-    /// `exact`: among ideal constraints, the browser may prefer another camera with larger frames.
+    /// `exact`: with `ideal`, the browser may prefer a camera with larger frames.
     fn require_device(&self, constraints: &Object, kind: DeviceKind) {
         if let Some(id) = self.device_id(kind) {
             let exact = Object::new();

@@ -3,14 +3,12 @@
 /// A device captured for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CaptureDevice {
-    /// The microphone.
     Microphone,
-    /// The camera.
     Camera,
 }
 
 impl CaptureDevice {
-    /// The name as used within a sentence.
+    /// The name within a sentence.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -34,17 +32,12 @@ impl CaptureDevice {
 /// The browsers whose permission settings differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Browser {
-    /// Chromium browsers on a computer.
     Chromium,
-    /// Chromium browsers on Android.
     ChromiumPhone,
-    /// Firefox on a computer.
     Firefox,
-    /// Safari on a Mac.
     Safari,
     /// Any browser on an iPhone or iPad.
     Ios,
-    /// Any other browser.
     #[default]
     Other,
 }
@@ -99,21 +92,17 @@ impl Browser {
 /// Why a device is not available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceProblem {
-    /// The person or an administrator denied permission.
+    /// The person or an administrator refused.
     Refused,
-    /// No such device exists.
     Missing,
     /// Another program uses it, or the system withholds it.
     InUse,
-    /// No device satisfies the constraints.
     Overconstrained,
     /// The page is not on https (W3C Secure Contexts).
     Insecure,
-    /// The browser does not support media devices.
     Unsupported,
     /// The device was unplugged or revoked.
     Lost,
-    /// Any other error.
     Other,
 }
 

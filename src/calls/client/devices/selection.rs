@@ -1,5 +1,4 @@
-//! The available devices, newly connected ones, and the selection among them, which this browser stores. Instead of a
-//! missing selected device, the browser chooses another one.
+//! The available devices, and the selection that this browser stores.
 
 use super::{
     media_devices::media_devices,
@@ -17,15 +16,14 @@ const DEVICES_STORAGE_KEY: &str = "rialto_devices";
 /// An available device (W3C `MediaDeviceInfo`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceInfo {
-    /// Kind of the device.
     pub kind: DeviceKind,
-    /// The browser's id, specific to this site.
+    /// Specific to this site.
     pub id: String,
     /// Empty until the browser grants permission.
     pub label: String,
 }
 
-/// The devices and the selection among them. A `Copy` handle.
+/// The available devices and the selection.
 #[derive(Debug, Clone, Copy)]
 pub struct DeviceSelection {
     devices: RwSignal<Vec<DeviceInfo>>,
@@ -94,7 +92,7 @@ impl DeviceSelection {
         self.new_device.into()
     }
 
-    /// Dismisses the offer of a newly connected device.
+    /// Dismisses the newly connected device.
     pub fn dismiss_new_device(&self) {
         self.new_device.set(None);
     }

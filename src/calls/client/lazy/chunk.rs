@@ -1,4 +1,4 @@
-//! The functions of the lazily loaded chunk, for the rest of the program.
+//! What the lazily loaded chunk offers the rest of the program.
 
 use crate::{
     calls::client::{CallsClient, state::CallTarget},
@@ -12,9 +12,7 @@ use leptos::prelude::*;
 pub struct CallsChunk {
     /// Activates the client with the buffered frames.
     pub start_client: fn(CallsClient, Vec<ServerFrame>),
-    /// Opens the preview of a call.
     pub open_preview: fn(CallsClient, CallTarget, Media),
-    /// Renders the dock.
     pub render_dock: fn() -> AnyView,
     /// The text for screen readers.
     pub status_text: fn() -> Memo<String>,

@@ -18,14 +18,12 @@ const MAX_HIDDEN_LOAD_FAILURES: u32 = 4;
 /// Loading state of the chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ChunkState {
-    /// Not requested.
     #[default]
     NotRequested,
-    /// Loading.
     Loading,
     /// The last attempt failed; another one follows.
     Failed,
-    /// Loaded, and the client is active.
+    /// The client is active.
     Loaded,
 }
 
@@ -37,13 +35,13 @@ struct PendingCall {
 
 #[derive(Debug)]
 struct FrameBuffer {
-    /// Call frames of the current connection.
+    /// Of the current connection.
     frames: Vec<ServerFrame>,
     /// Owns what the client creates.
     owner: Owner,
 }
 
-/// Loads the chunk. A `Copy` handle, provided once by the app.
+/// Loads the chunk; provided once by the app.
 #[derive(Debug, Clone, Copy)]
 pub struct CallsLoader {
     client: CallsClient,
@@ -58,7 +56,7 @@ pub struct CallsLoader {
 /// The loader of this page.
 ///
 /// # Panics
-/// Panics outside the app, which provides it.
+/// Panics outside the app.
 #[must_use]
 pub fn use_calls_loader() -> CallsLoader {
     expect_context()
@@ -106,7 +104,7 @@ impl CallsLoader {
             .flatten()
     }
 
-    /// Loading state of the chunk.
+    /// The loading state.
     #[must_use]
     pub fn state(&self) -> Signal<ChunkState> {
         self.state.into()
@@ -181,13 +179,13 @@ impl CallsLoader {
         true
     }
 
-    /// Opens the preview of a call to a person.
+    /// Opens the preview of a call.
     pub fn call_person(self, person: Person, media: Media) {
         let target = CallTarget::Person(person);
         self.request_call(PendingCall { target, media });
     }
 
-    /// Opens the preview of a room's group call.
+    /// Opens the preview of a group call.
     pub fn join_group_call(self, room: CallRoom) {
         let (target, media) = (CallTarget::Room(room), Media::Video);
         self.request_call(PendingCall { target, media });

@@ -23,7 +23,6 @@ pub(in crate::calls::client) fn rtc_configuration(servers: &[IceServer]) -> RtcC
     let configuration = RtcConfiguration::new();
     configuration.set_ice_servers(&list);
     // Both ends are Rialto pages, so everything shares one transport (RFC 8843), with a third of the candidates.
-    // Setting a plain object's field cannot fail.
     let _ = Reflect::set(&configuration, &"bundlePolicy".into(), &"max-bundle".into());
     configuration
 }

@@ -37,7 +37,7 @@ type Handler = Closure<dyn FnMut(Event)>;
 pub(super) struct Connection {
     pub(super) rtc: RtcPeerConnection,
     media_state_channel: RtcDataChannel,
-    /// Unreliable. Heartbeats detect a dead path sooner than the browser, which takes 7 s.
+    /// Unreliable. Heartbeats detect a dead path sooner than the browser.
     heartbeat_channel: RtcDataChannel,
     state: RefCell<PeerConnectionState>,
     on_event: Box<dyn Fn(PeerEvent)>,
@@ -54,13 +54,12 @@ pub(super) struct Connection {
     closures: RefCell<Vec<Handler>>,
 }
 
-/// All channels are pre-negotiated, so both sides have them from the start, without RFC 8832.
+/// Pre-negotiated channels exist on both sides from the start, without RFC 8832.
 const MEDIA_STATE_CHANNEL_LABEL: &str = "rialto";
 const HEARTBEAT_CHANNEL_LABEL: &str = "beats";
 const FILE_CHANNEL_LABEL: &str = "files";
 
 impl Connection {
-    /// Fails if the browser has no WebRTC or rejects the configuration.
     pub(super) fn open(
         side: Side,
         ice_servers: &[IceServer],
@@ -116,7 +115,7 @@ impl Connection {
             now: page_now(),
             is_page_visible: browser::is_visible(),
         };
-        // The state is not borrowed meanwhile: executing may dispatch further events.
+        // The borrow ends first: executing may dispatch further events.
         let effects = self.state.borrow_mut().on_event(event, moment);
         for effect in effects {
             self.execute(effect);
@@ -168,7 +167,6 @@ impl Connection {
     }
 
     async fn run(self: Rc<Self>, operation: Operation) {
-        // Firefox lacks provisional answers.
         let is_failure_expected = operation.is_provisional();
         let event = match self.run_operation(operation).await {
             Ok(description) => ConnectionEvent::OperationDone(description),
@@ -254,7 +252,7 @@ impl Connection {
             })));
     }
 
-    /// The weak reference keeps handlers from keeping the connection alive.
+    /// A strong reference would keep the connection alive.
     fn event_handler(
         self: &Rc<Self>,
         then: impl Fn(&Rc<Self>, &Event) + 'static,
@@ -332,8 +330,8 @@ impl Connection {
         }
     }
 
-    /// Not awaited: the browser queues operations itself (WebRTC 1.0 section 4.4.1.2). Errors are ignored: the
-    /// description may be dropped, and ICE fails by itself without candidates.
+    /// Not awaited: the browser queues operations (WebRTC 1.0 section 4.4.1.2). Errors are ignored: without candidates,
+    /// ICE fails by itself.
     fn add_candidate(&self, candidate: &IceCandidate) {
         let init = RtcIceCandidateInit::new(&candidate.candidate);
         init.set_sdp_mid(candidate.sdp_mid.as_deref());

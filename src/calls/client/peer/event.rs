@@ -1,4 +1,4 @@
-//! What a peer connection reports to the client, and what pages report about their media.
+//! What a peer connection reports, and what pages report about their media.
 
 use crate::{
     calls::client::{
@@ -21,22 +21,20 @@ pub(in crate::calls::client) enum PeerEvent {
     ConnectionQuality(ConnectionQuality),
     VideoQuality(VideoQuality),
     TransfersChanged(Vec<FileTransfer>),
-    /// The connection cannot be made, for this reason.
+    /// Why the connection cannot be made.
     Error(&'static str),
 }
 
-/// What a page sends, reported over a data channel: faster and more reliable than inference from the media.
+/// What a page sends, reported over a data channel: faster and more reliable than inference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "what is on and what is not, each by itself"
 )]
 pub struct MediaState {
-    /// The microphone is live.
+    /// Open and not muted.
     pub microphone: bool,
-    /// The camera is on.
     pub camera: bool,
-    /// A screen is shared.
     #[serde(default)]
     pub screen: bool,
     /// The camera is on, but paused to protect the audio.

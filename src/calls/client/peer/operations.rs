@@ -14,7 +14,6 @@ use web_sys::{
 };
 
 impl Connection {
-    /// Returns the created description, if any.
     pub(super) async fn run_operation(
         &self,
         operation: Operation,

@@ -29,10 +29,9 @@ use jobs::{Job, RecoveryReason, Step};
 use path_monitor::{Liveness, PathMonitor};
 use std::collections::VecDeque;
 
-/// Milliseconds before a missing path is explained; browsers report `failed` after 15 s or more, and the server gives
-/// up after 30 s.
+/// Milliseconds before a missing path is explained; browsers report `failed` only after 15 s.
 const DIAGNOSIS_DELAY: i32 = 10_000;
-/// Milliseconds: half of the credentials' lifetime.
+/// Half of the credentials' lifetime.
 const CREDENTIALS_TTL: Millis = 5 * 60 * 1_000;
 /// Milliseconds that recovery waits for new credentials.
 const CREDENTIALS_TIMEOUT: i32 = 700;
@@ -41,7 +40,7 @@ const STATS_POLL_INTERVAL: i32 = 2_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// No media, no recovery; a callee sends nothing but its provisional answer.
+    /// No media, no recovery; a callee sends only its provisional answer.
     Ringing,
     Answered,
     Closed,
@@ -65,7 +64,7 @@ enum Credentials {
 }
 
 /// Whether ICE restarts after the first answer. Before it, a second offer is unsafe: an answer could match the wrong
-/// offer, and a provisional answer rules out a new one.
+/// one, and a provisional answer rules it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum RestartAfterAnswer {
     #[default]
@@ -85,7 +84,6 @@ pub(super) struct PeerConnectionState {
     jobs: VecDeque<Job>,
     /// `None` while no operation runs.
     next_step: Option<Step>,
-    /// Prepared while ringing.
     prepared_answer: Option<String>,
     /// Held back until their description is applied and the call is answered.
     pending_candidates: Vec<IceCandidate>,
@@ -97,7 +95,7 @@ pub(super) struct PeerConnectionState {
     adaptation: VideoAdaptation,
     ramp: VideoRamp,
     media_state: MediaState,
-    /// Effects of the current event, in order.
+    /// Of the current event, in order.
     effects: Vec<PeerEffect>,
 }
 
@@ -143,7 +141,6 @@ impl PeerConnectionState {
         self.is_connected() && self.monitor.liveness() == Liveness::Responsive
     }
 
-    /// `frame_height` is in lines.
     pub(super) fn camera_settings(&self, frame_height: f32) -> EncoderSettings {
         EncoderSettings::new(self.adaptation.quality(), self.ramp, frame_height)
     }
@@ -208,7 +205,7 @@ impl PeerConnectionState {
             ConnectionEvent::OperationFailed => self.abandon_job(),
             ConnectionEvent::PacketAgeRead(check, age) => self.judge_path(check, age, now),
             ConnectionEvent::UplinkMeasured(uplink) => {
-                // Without a sent camera or a response, the sample does not describe the uplink.
+                // Without camera or response, the sample does not describe the uplink.
                 if let Some(uplink) = uplink.filter(|_| {
                     self.media_state.camera && self.monitor.liveness() == Liveness::Responsive
                 }) {
@@ -297,8 +294,8 @@ impl PeerConnectionState {
         }
     }
 
-    /// Waits for new credentials unless they are fresh: the server sends them on every reconnect and call change. After
-    /// [`CREDENTIALS_TIMEOUT`], the current ones must do.
+    /// Waits for the server's new credentials, sent on every reconnect and call change; after [`CREDENTIALS_TIMEOUT`],
+    /// the current ones must do.
     fn recover_with_fresh_credentials(&mut self, now: Millis) {
         match self.credentials {
             Credentials::Received { at } if now - at < CREDENTIALS_TTL => {
@@ -329,7 +326,6 @@ impl PeerConnectionState {
         }));
     }
 
-    /// Only if there never was a path.
     fn report_diagnosis(&mut self) {
         if !self.recovery.has_ever_connected() {
             let explanation = self.diagnosis.explanation();

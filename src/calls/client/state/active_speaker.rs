@@ -1,4 +1,4 @@
-//! The active speaker of a group call, without browser access.
+//! The active speaker of a group call.
 
 use crate::model::{Millis, call::Seat};
 
@@ -6,7 +6,7 @@ use crate::model::{Millis, call::Seat};
 pub(in crate::calls::client) const SPEAKER_POLL_INTERVAL: i32 = 250;
 /// Levels above this are speech (W3C `audioLevel`: linear, 1 is full scale).
 const SPEECH_LEVEL: f64 = 0.03;
-/// Milliseconds that a silent speaker stays active, so that the view does not change between sentences.
+/// A silent speaker stays active, so that the view does not change between sentences.
 const SPEAKER_HOLD_DELAY: Millis = 2_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,7 +45,6 @@ impl ActiveSpeaker {
         }
     }
 
-    /// `None` before anybody spoke.
     pub(in crate::calls::client) fn seat(self) -> Option<Seat> {
         self.seat
     }

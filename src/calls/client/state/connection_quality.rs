@@ -3,32 +3,24 @@
 /// Route of the media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
-    /// Directly between the browsers.
     Direct,
-    /// Through a TURN relay.
     Relay,
 }
 
-/// Connection quality since the previous sample.
+/// Quality of the received media since the previous sample.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConnectionQuality {
-    /// Loss of received packets, in percent.
     pub loss_percent: f64,
-    /// Round-trip time, in milliseconds.
+    /// In milliseconds.
     pub round_trip_time: Option<f64>,
-    /// Jitter of received packets, in milliseconds (RFC 3550).
+    /// In milliseconds (RFC 3550).
     pub jitter: f64,
-    /// Received frames per second.
     pub frames_per_second: Option<f64>,
-    /// Size of the received frames, in pixels.
+    /// Width and height, in pixels.
     pub frame_size: Option<(u32, u32)>,
-    /// Codec of the received video.
     pub codec: Option<String>,
-    /// Received kilobits per second.
     pub received_kbps: f64,
-    /// Sent kilobits per second.
     pub sent_kbps: f64,
-    /// Route of the media.
     pub route: Option<Route>,
 }
 
@@ -38,7 +30,7 @@ pub fn bars(quality: &ConnectionQuality) -> u8 {
     let thresholds = [
         // Loss becomes audible: words are missing, then sentences.
         (quality.loss_percent, [2.0, 5.0, 12.0]),
-        // Delay first slows the conversation, then people talk at the same time (ITU-T G.114).
+        // Delay slows the conversation, then people talk at once (ITU-T G.114).
         (
             quality.round_trip_time.unwrap_or(0.0),
             [250.0, 450.0, 800.0],

@@ -1,8 +1,6 @@
-//! The client's state machine of calls, without browser access.
+//! The client's state machine of calls.
 //!
-//! Frames enter through `apply_*`, actions of the person through the other functions.
-//! [`ClientCallMachine::unconfirmed_actions`] and [`ClientCallMachine::actions_on_reconnect`] return what to send
-//! again.
+//! Frames enter through `apply_*`, the person's actions through the other functions.
 
 mod group_view;
 #[cfg(test)]
@@ -23,15 +21,13 @@ use std::collections::VecDeque;
 /// The call state, and what the server has not confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClientCallMachine {
-    /// The state shown.
     pub state: ClientCallState,
     /// A second incoming call; the other one may be on another page.
     pub waiting_call: Option<CallView>,
-    /// The group calls of all rooms.
     pub group_calls: KnownGroupCalls,
-    /// Unconfirmed hang-ups and declines, which are repeated.
+    /// Hang-ups and declines, repeated until confirmed.
     unconfirmed_ends: Vec<(CallId, ClientAction)>,
-    /// Later frames about these calls are stale, from a former leader node.
+    /// Later frames about them are stale, from a former leader node.
     recently_ended: VecDeque<CallId>,
 }
 
@@ -84,7 +80,7 @@ impl ClientCallMachine {
                 connected_since: since,
             });
         } else if view.side == Side::Callee && view.state.is_unanswered() {
-            // Calling a person who is calling this one answers: the server merges both calls.
+            // Calling one's caller answers: the server merges both calls.
             let accepted = match &self.state {
                 ClientCallState::Answering(answering) => answering.id == view.id,
                 ClientCallState::Starting { callee, .. } => callee.id == view.caller.id,
@@ -136,7 +132,7 @@ impl ClientCallMachine {
         actions
     }
 
-    /// Declines the waiting call. Returns the action.
+    /// Declines the waiting call.
     pub fn decline_waiting_call(&mut self) -> Option<(CallId, ClientAction)> {
         let action = (self.waiting_call.take()?.id, ClientAction::Decline);
         self.unconfirmed_ends.push(action.clone());
@@ -166,7 +162,7 @@ impl ClientCallMachine {
         };
     }
 
-    /// Applies the server's refusal. True if the reason should be shown.
+    /// Applies a refusal. True if the reason should be shown.
     pub fn apply_refusal(
         &mut self,
         call: CallId,
@@ -205,7 +201,6 @@ impl ClientCallMachine {
             }
             ClientCallState::Joining { room, .. } => {
                 if code == ErrorCode::Unavailable {
-                    // The server may have processed the join.
                     self.unconfirmed_ends.push((call, ClientAction::HangUp));
                 }
                 let preview = Preview {
@@ -250,7 +245,7 @@ impl ClientCallMachine {
         free
     }
 
-    /// Starts or joins the previewed call. Returns the action.
+    /// Starts or joins the previewed call.
     pub fn start_call(&mut self, id: CallId) -> Option<(CallId, ClientAction)> {
         let Preview { target, media, .. } = self.state.preview()?.clone();
         Some(match target {
@@ -270,7 +265,7 @@ impl ClientCallMachine {
         })
     }
 
-    /// Accepts the ringing call. Returns the action.
+    /// Accepts the ringing call.
     pub fn accept(&mut self) -> Option<(CallId, ClientAction)> {
         let ClientCallState::Ringing(view) = &self.state else {
             return None;
@@ -280,7 +275,7 @@ impl ClientCallMachine {
         Some(action)
     }
 
-    /// Ends a call here at once, or closes a summary. Returns the action, if there was a call.
+    /// Ends a call here at once, or closes a summary.
     pub fn leave(&mut self, now: Millis) -> Option<(CallId, ClientAction)> {
         let state = std::mem::take(&mut self.state);
         let action = match state {
@@ -331,7 +326,7 @@ impl ClientCallMachine {
         action
     }
 
-    /// The reports to send after a change: of the calls that ring here since then.
+    /// The reports of the calls that ring here since `before`.
     #[must_use]
     pub fn ringing_reports(&self, before: &Self) -> Vec<(CallId, ClientAction)> {
         let waiting_id = |machine: &Self| machine.waiting_call.as_ref().map(|view| view.id);
@@ -342,8 +337,7 @@ impl ClientCallMachine {
         ids.map(|id| (id, ClientAction::Ringing)).collect()
     }
 
-    /// Actions to send on reconnect, without the path report: unconfirmed ones, and a query whether the group call is
-    /// over.
+    /// Unconfirmed actions, and a query whether the group call is over; without the path report.
     #[must_use]
     pub fn actions_on_reconnect(&self) -> Vec<(CallId, ClientAction)> {
         let mut actions = self.unconfirmed_actions();
@@ -358,7 +352,7 @@ impl ClientCallMachine {
     #[must_use]
     pub fn unconfirmed_actions(&self) -> Vec<(CallId, ClientAction)> {
         let mut actions = match &self.state {
-            // The join may target the call that was left before; its reply settles both.
+            // The join may target the call just left; its reply settles both.
             ClientCallState::Joining { .. } => Vec::new(),
             _ => self.unconfirmed_ends.clone(),
         };

@@ -1,4 +1,4 @@
-//! Explains why no path was found, and what to do, without browser access.
+//! Explains why no path was found, and what to do.
 
 use crate::model::call::{IceServer, SignalingMessage};
 
@@ -22,7 +22,6 @@ enum RemoteStatus {
     #[default]
     NoSignal,
     SignalReceived,
-    /// The peer reached the relay.
     RelayReached,
 }
 

@@ -1,4 +1,4 @@
-//! Recovery of a lost path, without browser access.
+//! Recovery of a lost path.
 //!
 //! Measured: browsers report `disconnected` after about 7 s and `failed` after 17 s. A path lost for longer, or with a
 //! changed address, recovers only with an ICE restart (RFC 8445 section 2.4).
@@ -8,18 +8,15 @@ use crate::model::{Millis, call::Side};
 /// State of a media path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PathState {
-    /// ICE has not found a path yet.
     #[default]
     Connecting,
-    /// Media flows.
     Connected,
-    /// Lost; ICE restarts until it recovers.
+    /// ICE restarts until it recovers.
     Lost,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::calls::client) enum RecoveryStep {
-    /// Asks the caller for one.
     RequestRestart,
     ResendOffer,
     RestartIce,
@@ -33,11 +30,10 @@ pub(in crate::calls::client) struct Recovery {
     /// Since the last loss.
     attempts: u32,
     offered_at: Option<Millis>,
-    /// Only the latest check runs.
     check_generation: u32,
 }
 
-/// Milliseconds; earlier offers would abort the previous restart.
+/// Earlier offers would abort the previous restart.
 const MIN_OFFER_INTERVAL: Millis = 2_000;
 /// Milliseconds; each attempt adds 2 s, up to the maximum.
 const INITIAL_RETRY_DELAY: i32 = 4_000;

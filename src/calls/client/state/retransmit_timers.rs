@@ -1,4 +1,4 @@
-//! The scheduled and postponed retransmissions, without browser access.
+//! The scheduled and postponed retransmissions.
 
 /// Milliseconds.
 pub(crate) const RETRANSMIT_INTERVAL: i32 = 5_000;
@@ -8,16 +8,15 @@ pub(crate) const EARLY_RETRANSMIT_DELAY: i32 = 1_500;
 /// At most one of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct RetransmitTimers {
-    /// Repeats unconfirmed actions every few seconds.
     pub(crate) regular: TimerState,
-    /// Repeats them soon after the server was unavailable.
+    /// After the server was unavailable.
     pub(crate) early: TimerState,
     /// Until a reply arrives.
     is_postponed: bool,
 }
 
 impl RetransmitTimers {
-    /// Whether to retransmit now. While a reply is outstanding, the retransmission is postponed.
+    /// Whether to retransmit now; postponed while a reply is outstanding.
     pub(crate) fn start(&mut self, is_awaiting_reply: bool) -> bool {
         self.is_postponed = is_awaiting_reply;
         !is_awaiting_reply

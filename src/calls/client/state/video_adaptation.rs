@@ -1,7 +1,7 @@
-//! Adapts the camera's video to a narrow uplink, without browser access.
+//! Adapts the camera's video to a narrow uplink.
 //!
-//! Browsers reduce the bit rate down to unusable video that still takes bandwidth from the audio. This controller
-//! reduces the resolution first, then pauses video, and never limits audio; each failed upgrade delays the next.
+//! Browsers reduce the bit rate to unusable video that still takes bandwidth from the audio. This controller reduces
+//! the resolution, then pauses video, and never limits audio.
 
 use crate::model::Millis;
 
@@ -10,11 +10,8 @@ use crate::model::Millis;
 pub enum VideoQuality {
     /// No video, to protect the audio.
     Paused,
-    /// At most 180 lines: the level of a call of five or more.
     Quarter,
-    /// At most 360 lines.
     Half,
-    /// The camera's full size.
     #[default]
     Full,
 }
@@ -22,7 +19,6 @@ pub enum VideoQuality {
 /// W3C `RTCRtpEncodingParameters`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::calls::client) struct EncodingLimits {
-    /// Whether anything is sent.
     pub(in crate::calls::client) active: bool,
     /// Bits per second.
     pub(in crate::calls::client) max_bitrate: u32,
@@ -49,7 +45,7 @@ impl EncodingLimits {
 /// Since the previous sample.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(in crate::calls::client) struct UplinkStats {
-    /// Reported by the peer, in percent; the worse of audio and video.
+    /// Reported by the peer; the worse of audio and video.
     pub(in crate::calls::client) loss_percent: f64,
     pub(in crate::calls::client) available_kbps: Option<f64>,
 }
@@ -104,7 +100,7 @@ impl VideoQuality {
     }
 }
 
-/// Loss above the high mark is audible; below the low mark, it is invisible in the video.
+/// Loss above the high mark is audible; below the low mark, it is invisible.
 const HIGH_LOSS_PERCENT: f64 = 10.0;
 const LOW_LOSS_PERCENT: f64 = 3.0;
 /// Consecutive bad samples before a downgrade.
@@ -120,7 +116,6 @@ pub(in crate::calls::client) struct VideoAdaptation {
     bad_samples: u32,
     good_samples: u32,
     upgrade_samples: u32,
-    /// Not proved stable yet.
     is_upgrade_tentative: bool,
 }
 
@@ -168,7 +163,7 @@ impl VideoAdaptation {
         }
         if self.bad_samples >= DOWNGRADE_SAMPLES && self.quality > VideoQuality::Paused {
             self.quality = self.quality.smaller();
-            // The upgrade came too early. Further downgrades on a narrowing uplink do not count.
+            // The upgrade came too early. Further downgrades do not count.
             if std::mem::take(&mut self.is_upgrade_tentative) {
                 self.upgrade_samples = (self.upgrade_samples * 2).min(MAX_UPGRADE_SAMPLES);
             }

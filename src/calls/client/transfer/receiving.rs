@@ -160,7 +160,7 @@ impl Inner {
                     is_intact: true,
                 });
                 self.publish_transfers();
-                // The person accepted the file, so it is saved at once; if that requires a gesture, the link remains.
+                // The person accepted the file, so it is saved at once; if that needs a gesture, the link remains.
                 download(&url, &transfer.name);
             }
             Err(_) => self.fail(TransferDirection::Incoming, id, StopReason::Unreadable),

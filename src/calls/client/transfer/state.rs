@@ -1,8 +1,7 @@
 //! The file transfer protocol between two pages, without browser access.
 //!
-//! Control messages (JSON text) and a file's bytes (binary) share one ordered, reliable data channel. A file is split
-//! into pieces, each announced with its SHA-256 and sent in chunks; the receiver confirms the verified bytes. A file's
-//! hash is the hash of all its piece hashes, in order.
+//! Control messages (JSON text) and a file's bytes (binary) share one ordered, reliable data channel. The sender splits
+//! a file into pieces, each verified by its SHA-256, and these into chunks.
 
 use crate::model::Millis;
 use serde::{Deserialize, Serialize};
@@ -14,56 +13,45 @@ pub(super) const MAX_CHUNK_BYTES: u32 = 64 * 1_024;
 /// Further offers are declined.
 const MAX_PENDING_OFFERS: usize = 20;
 const MAX_FILE_NAME_CHARS: usize = 255;
-/// Milliseconds.
 const SPEED_SAMPLE_INTERVAL: Millis = 1_000;
 
-/// A control message. Ids are assigned by the sender of the file.
+/// A control message. The file's sender assigns the ids.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum TransferMessage {
     /// The sender offers a file.
     Offer {
-        /// File id.
         id: u32,
-        /// Name of the file.
         name: String,
-        /// Size in bytes.
+        /// In bytes.
         size: u64,
     },
-    /// The receiver accepts the file.
     Accept {
-        /// File id.
         id: u32,
     },
     /// The receiver declines or cancels the file.
     Decline {
-        /// File id.
         id: u32,
     },
     /// The sender withdraws or cancels the file.
     Withdraw {
-        /// File id.
         id: u32,
     },
     /// Announces a piece; its chunks follow.
     #[serde(rename = "piece")]
     PieceStart {
-        /// File id.
         id: u32,
         /// SHA-256, hexadecimal.
         hash: String,
     },
-    /// The receiver reports its progress.
+    /// The receiver confirms verified bytes.
     #[serde(rename = "got")]
     Progress {
-        /// File id.
         id: u32,
-        /// Number of verified bytes.
         bytes: u64,
     },
     /// The sender has sent all pieces.
     End {
-        /// File id.
         id: u32,
         /// SHA-256 of all piece hashes in order, hexadecimal.
         hash: String,
@@ -71,9 +59,7 @@ pub enum TransferMessage {
     /// The receiver has verified the file, or failed to.
     #[serde(rename = "kept")]
     Received {
-        /// File id.
         id: u32,
-        /// Whether the file is intact.
         #[serde(rename = "whole")]
         is_intact: bool,
     },
@@ -82,9 +68,7 @@ pub enum TransferMessage {
 /// Direction of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TransferDirection {
-    /// To the peer.
     Outgoing,
-    /// From the peer.
     Incoming,
 }
 
@@ -95,47 +79,41 @@ pub enum StopReason {
     Declined,
     /// The sender withdrew.
     Withdrawn,
-    /// A hash did not match.
+    /// A hash or length did not match.
     Damaged,
     /// The file could not be read or stored.
     Unreadable,
-    /// The call ended first.
     CallEnded,
 }
 
 /// Phase of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TransferPhase {
-    /// Offered and not answered.
     Offered,
-    /// Accepted, and in transfer or queued.
+    /// In transfer, or queued.
     InProgress,
     /// Received and verified.
     Complete,
-    /// Stopped before completion.
     Stopped(StopReason),
 }
 
 /// A file transfer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FileTransfer {
-    /// Id, unique within the direction.
+    /// Unique within the direction.
     pub id: u32,
-    /// Direction of the transfer.
     pub direction: TransferDirection,
-    /// Name of the file.
     pub name: String,
-    /// Size in bytes.
+    /// In bytes.
     pub size: u64,
-    /// Current phase.
     pub phase: TransferPhase,
-    /// Number of verified bytes.
+    /// Verified bytes.
     pub transferred_bytes: u64,
-    /// Recent speed in bytes per second; `None` before the first measurement.
+    /// Recent speed; `None` before the first measurement.
     pub bytes_per_second: Option<f64>,
-    /// Object URL of a received file, once complete.
+    /// Object URL of a complete received file.
     pub url: Option<String>,
-    /// Start of the current speed measurement, and the bytes verified then.
+    /// Start of the speed measurement, and the bytes verified then.
     speed_sample: Option<(Millis, u64)>,
 }
 
@@ -153,7 +131,7 @@ pub(super) struct TransferState {
 }
 
 impl TransferPhase {
-    /// Whether the transfer is complete or stopped.
+    /// Whether it is complete or stopped.
     #[must_use]
     pub fn is_finished(self) -> bool {
         matches!(self, Self::Complete | Self::Stopped(_))
@@ -166,7 +144,6 @@ impl TransferState {
         &self.transfers
     }
 
-    /// Returns the message to send.
     pub(super) fn offer(&mut self, name: &str, size: u64) -> TransferMessage {
         self.last_offer_id += 1;
         let id = self.last_offer_id;
@@ -178,7 +155,6 @@ impl TransferState {
         }
     }
 
-    /// Unanswered outgoing files.
     pub(super) fn pending_offers(&self) -> Vec<TransferMessage> {
         let is_pending = |it: &&FileTransfer| {
             it.direction == TransferDirection::Outgoing && it.phase == TransferPhase::Offered
@@ -195,7 +171,6 @@ impl TransferState {
             .collect()
     }
 
-    /// Returns the message to send.
     pub(super) fn accept(&mut self, id: u32) -> Option<TransferMessage> {
         let transfer = self.find(TransferDirection::Incoming, id)?;
         if transfer.phase != TransferPhase::Offered {
@@ -205,7 +180,6 @@ impl TransferState {
         Some(TransferMessage::Accept { id })
     }
 
-    /// Returns the message to send.
     pub(super) fn cancel(
         &mut self,
         direction: TransferDirection,
@@ -220,7 +194,7 @@ impl TransferState {
         self.stop(direction, id, stop).then_some(message)
     }
 
-    /// False if it was already finished.
+    /// False if unknown or already finished.
     pub(super) fn stop(
         &mut self,
         direction: TransferDirection,
@@ -293,7 +267,7 @@ impl TransferState {
             } => self
                 .stop(TransferDirection::Outgoing, *id, StopReason::Damaged)
                 .then_some(TransferEffect::Discard(TransferDirection::Outgoing, *id)),
-            // These need the bytes of the file and are handled by the caller.
+            // The caller handles these: they need the file's bytes.
             TransferMessage::PieceStart { .. } | TransferMessage::End { .. } => None,
         }
     }

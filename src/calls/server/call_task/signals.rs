@@ -1,4 +1,4 @@
-//! Relaying the signaling messages of a two-party call.
+//! Relays the signaling messages of a two-party call.
 
 use super::CallTask;
 use crate::{
@@ -21,7 +21,7 @@ impl CallTask {
             self.table.app.connections.clients_of_user(self.call.callee)
         } else if matches!(signal, SignalingMessage::Pranswer { .. }) {
             if !self.claim_pranswer(side, from.client) {
-                // Answered meanwhile, or another client was first; the answer itself will do.
+                // Answered meanwhile, or another client was first.
                 return;
             }
             vec![self.call.caller_client]
@@ -59,7 +59,7 @@ impl CallTask {
             && *self.pranswer_client.get_or_insert(client) == client
     }
 
-    /// The callee's clients ignored them while the call was waiting.
+    /// While the call waits, clients ignore early signals.
     pub(super) fn resend_early_signals(&self) {
         for client in self.table.app.connections.clients_of_user(self.call.callee) {
             for signal in self.early_signals.signals() {

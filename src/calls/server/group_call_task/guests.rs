@@ -1,4 +1,4 @@
-//! Guests of a group call: their links, and what is sent to them.
+//! Guests of a group call.
 
 use super::GroupCallTask;
 use crate::{
@@ -8,7 +8,6 @@ use crate::{
 use std::collections::HashSet;
 
 impl GroupCallTask {
-    /// Also closes the guests' connections.
     pub(super) async fn delete_guests(&self) {
         match self.table.app.store.delete_ended_guest_links().await {
             Ok(guests) => {
@@ -23,8 +22,8 @@ impl GroupCallTask {
         }
     }
 
-    /// Revoking misses guests without a connection. With several nodes, guests get the state again: they subscribe to
-    /// no room, and messages between nodes may be lost.
+    /// Revoking misses guests without a connection. With several nodes, guests get the state again, because messages between nodes may be
+    /// lost.
     pub(super) async fn remove_revoked_guests(&mut self) {
         let known = match self.table.app.store.list_call_guests(self.call.id).await {
             Ok(known) => known,
@@ -43,7 +42,7 @@ impl GroupCallTask {
         }
     }
 
-    /// The link may have been revoked meanwhile. False if the lookup fails.
+    /// False if the link was revoked meanwhile or the lookup fails.
     pub(super) async fn has_valid_link(&self, user: UserId) -> bool {
         let known = self.table.app.store.list_call_guests(self.call.id).await;
         known.is_ok_and(|known| known.iter().any(|(_, guest)| guest.id == user))

@@ -24,7 +24,6 @@ impl GroupCallTask {
         }
     }
 
-    /// False if the stored call has ended.
     async fn save(&self, call: &GroupCall) -> Result<bool> {
         let (store, term) = (&self.table.app.store, self.term.term());
         let saved = store.save_group_call(term, &group_call_row(call)).await?;
@@ -39,7 +38,6 @@ impl GroupCallTask {
         }
     }
 
-    /// Posts a stored end.
     pub(in crate::calls::server) async fn post_outcome(&self, call: &GroupCall) -> Result<()> {
         let (Some(lasted), Some(author)) = (call.lasted(), self.people.get(&call.started_by))
         else {

@@ -39,7 +39,7 @@ const SHORT_TIMEOUTS: Timeouts = Timeouts {
 const DEFAULT_CASES: u32 = 60;
 /// Far longer than all timeouts.
 const AGREEMENT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Ada and Carol have one client, Bob has two.
+/// The second of the three people has two clients.
 const CLIENT_OWNERS: [usize; 4] = [0, 1, 1, 2];
 
 const NO_ACTIONS: [(CallId, ClientAction); 0] = [];
@@ -199,7 +199,6 @@ impl<'a> Simulation<'a> {
     }
 
     async fn send_action(&self, page: usize, call: CallId, action: ClientAction) {
-        // Without a connection, the action is lost.
         if let Some(connection) = &self.clients[page].connection {
             self.fixture
                 .registry

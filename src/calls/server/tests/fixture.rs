@@ -32,7 +32,6 @@ pub(super) struct CallFixture {
     storage: TestStorage,
 }
 
-/// Never expires in a test that does not wait for it.
 pub(super) const LONG_TIMEOUT: Millis = 60_000;
 pub(super) const LONG_TIMEOUTS: Timeouts = Timeouts {
     ring: LONG_TIMEOUT,

@@ -317,7 +317,7 @@ async fn nobody_is_in_two_calls_of_whichever_kind() {
     eve.start_call(&ada.connection.person.clone()).await;
     assert_eq!(eve.next_error().await, ErrorCode::AlreadyInCall);
 
-    // A participant of a group call can be called, and can leave it for that call.
+    // A participant can be called, and leave for that call.
     bob.send_action(first, ClientAction::HangUp).await;
     assert_eq!(
         bob.next_state().await,

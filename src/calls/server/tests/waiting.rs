@@ -9,7 +9,7 @@ use crate::{
     protocol::ws::ErrorCode,
 };
 
-/// Eve calls Bob, who is in a call with Ada; Eve's call waits.
+/// Eve calls Bob during his call with Ada.
 async fn start_waiting_call(
     fixture: &CallFixture,
 ) -> ([CallId; 2], TestClient, TestClient, TestClient) {

@@ -21,11 +21,11 @@ use crate::{
     protocol::ws::{ErrorCode, Refusal, ServerFrame},
 };
 
-/// The longest wait for a rate limit to allow several messages at once, in milliseconds.
+/// The longest wait for a rate limit to allow several messages.
 const MAX_BATCH_MS: u32 = 1_000;
 
 impl ChatState {
-    /// Handles a frame of the server. `random` is in `0.0..1.0`.
+    /// Handles a server frame. `random` is in `0.0..1.0`.
     pub fn on_frame(&mut self, frame: &ServerFrame, random: f64) -> Vec<Effect> {
         match frame {
             ServerFrame::Welcome {
@@ -80,7 +80,7 @@ impl ChatState {
 
     fn on_welcome(&mut self, user: &Person, rooms: &[RoomSummary], limits: Limits) {
         if self.viewer.is_some_and(|viewer| viewer != user.id) {
-            // The outbox stays in session storage under its author's id.
+            // The outbox stays under its author's id.
             self.effects.push(Effect::ReloadPage);
             return;
         }
@@ -97,10 +97,9 @@ impl ChatState {
         self.effects.push(Effect::ResumeUploads);
     }
 
-    /// Those that were sent or deferred while the connection was lost.
     fn resend_read_cursors(&mut self) {
         for (room, seq) in self.read_cursors.take_unconfirmed() {
-            // A restored store may not have come so far.
+            // A restored store may be behind.
             let is_valid = self.rooms.find(room).is_some_and(|room| seq <= room.head);
             if is_valid && self.rooms.mark_read(room, seq) {
                 self.submit_read_cursor(room, seq);
@@ -131,7 +130,7 @@ impl ChatState {
         }
     }
 
-    /// If earlier messages are missing, the message stays in the outbox until its event arrives after them.
+    /// After a gap, the message stays in the outbox until its event arrives.
     fn on_sent(&mut self, id: MessageId, room: RoomId, seq: Seq, at: Millis) {
         let sent = self.outbox.find(id);
         if let (Some(sent), Some(author)) = (sent, &self.current_user) {
@@ -153,7 +152,6 @@ impl ChatState {
         self.send_entries(|entry| released.contains(&entry.room));
     }
 
-    /// `None` without a timeline that is kept complete.
     fn merge(&mut self, room: RoomId, message: &Message) -> Option<MergeOutcome> {
         let merged = self.timelines.merge(room, message);
         if merged == Some(MergeOutcome::Added) {
@@ -209,8 +207,7 @@ impl ChatState {
         }
     }
 
-    /// Until the rate limit allows those of a room's messages that follow the first. All of them are sent each time, so
-    /// allowing one each time would send many in vain.
+    /// All of a room's messages are sent each time: a wait for the first alone would send the others in vain.
     fn batch_ms(&self, room: RoomId) -> u32 {
         let limits = self.limits.unwrap_or_default();
         let waiting = self.outbox.to_send().filter(|entry| entry.room == room);
@@ -221,7 +218,7 @@ impl ChatState {
             .min(MAX_BATCH_MS)
     }
 
-    /// Only a resume and a read cursor that were refused for now matter here.
+    /// Retries resumes and read cursors that were refused for now.
     fn on_error(&mut self, refusal: &Refusal, random: f64) {
         let is_temporary = matches!(
             refusal.code,

@@ -1,7 +1,6 @@
 //! The rules of chat on a page, without browser access: frames, actions and timers in, [`Effect`]s out.
 //!
-//! [`ChatState`] decides what is sent, when it is sent again, what is acknowledged and when a room is resumed or fetched
-//! again. `ChatClient` executes the effects in order; a test may do so without a browser.
+//! `ChatClient` executes the effects in order.
 
 mod effect;
 mod frames;
@@ -33,15 +32,15 @@ use rooms::RoomList;
 use timelines::Timelines;
 use typing::Typists;
 
-/// The chat of a page: rooms, timelines, outbox, typing people and read cursors.
+/// The chat of a page.
 #[derive(Debug, Default)]
 pub struct ChatState {
     /// Whom the page was rendered for.
     viewer: Option<UserId>,
-    /// Of the latest connection that was welcomed.
+    /// Of the latest `welcome`.
     current_user: Option<Person>,
     limits: Option<Limits>,
-    /// False from `hello` to `welcome`: frames would be dropped, and `on_welcome` sends all that waits.
+    /// False from `hello` to `welcome`: frames would be dropped; `on_welcome` sends what waits.
     is_welcomed: bool,
     rooms: RoomList,
     timelines: Timelines,
@@ -49,7 +48,6 @@ pub struct ChatState {
     resend: ResendState,
     read_cursors: ReadCursors,
     typists: Typists,
-    /// Effects of the current call, in order.
     effects: Vec<Effect>,
 }
 
@@ -60,13 +58,13 @@ impl ChatState {
         self.rooms.as_slice()
     }
 
-    /// A room; `None` if the user is not known to be its member.
+    /// A room that the user is known to be a member of.
     #[must_use]
     pub fn room(&self, room: RoomId) -> Option<&RoomSummary> {
         self.rooms.find(room)
     }
 
-    /// The timeline of a room that was opened lately. A later page replaces one that cannot be resumed.
+    /// The timeline of a room that was opened lately.
     #[must_use]
     pub fn timeline(&self, room: RoomId) -> Option<&Timeline> {
         self.timelines.find(room)
@@ -89,7 +87,7 @@ impl ChatState {
         self.limits
     }
 
-    /// Takes over whom the page was rendered for, and their outbox from before a reload. Once, before connecting.
+    /// Sets the viewer and their outbox from before a reload; once, before connecting.
     pub fn restore(&mut self, viewer: UserId, saved: Outbox) -> Vec<Effect> {
         self.viewer = Some(viewer);
         let written_since = std::mem::replace(&mut self.outbox, saved);
@@ -105,7 +103,7 @@ impl ChatState {
         self.take_effects()
     }
 
-    /// A connection was opened: returns the cursors for its `hello`.
+    /// Returns the cursors for a new connection's `hello`.
     pub fn on_open(&mut self) -> Vec<RoomCursor> {
         self.is_welcomed = false;
         self.timelines.request_all()
@@ -170,7 +168,7 @@ impl ChatState {
         self.take_effects()
     }
 
-    /// Marks a room as read up to and including `seq`, and sends the cursor.
+    /// Marks a room as read up to and including `seq`.
     pub fn mark_read(&mut self, room: RoomId, seq: Seq) -> Vec<Effect> {
         if self.rooms.mark_read(room, seq) {
             self.effects.push(Effect::RoomChanged(room));
@@ -179,7 +177,7 @@ impl ChatState {
         self.take_effects()
     }
 
-    /// Adds rooms from a rendered list. Skips known rooms: one received over the socket is newer.
+    /// Adds rooms from a rendered list, except known ones, which are newer.
     pub fn add_unknown_rooms(&mut self, rooms: &[RoomSummary]) -> Vec<Effect> {
         if self.rooms.add_unknown(rooms) {
             self.effects.push(Effect::RoomsChanged);
@@ -187,7 +185,7 @@ impl ChatState {
         self.take_effects()
     }
 
-    /// Opens the timeline of a room whose newest page was fetched. `messages` are oldest first.
+    /// Opens a room's timeline with its newest page. `messages` are oldest first.
     pub fn open_page(
         &mut self,
         room: &RoomSummary,
@@ -197,9 +195,9 @@ impl ChatState {
         for message in &messages {
             self.acknowledge(message.id);
         }
-        // While the page is hydrated, the rooms stay as rendered. The welcome brings their summaries.
+        // During hydration, rooms stay as rendered; the welcome brings their summaries.
         if self.is_welcomed && self.rooms.find(room.id).is_some() {
-            // The replay of a timeline that begins here leaves out the events that the page contains.
+            // The replay leaves out the events that the page contains.
             self.rooms.upsert(room);
             self.effects.push(Effect::RoomChanged(room.id));
         }
@@ -226,7 +224,7 @@ impl ChatState {
         self.take_effects()
     }
 
-    /// Sends a message now, or when its room is no longer held.
+    /// Sends now, or when the room is no longer held.
     fn submit(&mut self, id: MessageId, room: RoomId) {
         let held = self.resend.hold_reason(room);
         if held == Some(HoldReason::Unavailable) {
@@ -238,7 +236,7 @@ impl ChatState {
         }
     }
 
-    /// Sends those of the outbox that are due, oldest first.
+    /// Sends the due entries, oldest first.
     fn send_entries(&mut self, is_due: impl Fn(&OutboxEntry) -> bool) {
         if !self.is_welcomed {
             return;
@@ -260,7 +258,6 @@ impl ChatState {
         }
     }
 
-    /// Resumes the timelines that were opened after `hello`.
     fn resume_opened(&mut self) {
         for cursor in self.timelines.request_needed() {
             self.resume(Some(cursor));

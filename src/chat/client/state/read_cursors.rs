@@ -1,23 +1,22 @@
-//! Read cursors: sent at once, then at most once a second per room, and again on `welcome` if the server lacks them.
+//! Read cursors: sent at once, then at most once a second per room, and on `welcome` if the server lacks them.
 
 use crate::model::{RoomId, Seq};
 use std::collections::BTreeMap;
 
-/// In milliseconds.
 pub(super) const READ_CURSOR_INTERVAL_MS: u32 = 1_000;
-/// In milliseconds, unless the server says when.
+/// Unless the server says when.
 pub(super) const READ_CURSOR_RETRY_MS: u32 = 5_000;
 
 #[derive(Debug, Default)]
 pub(super) struct ReadCursors {
-    /// The rooms within their interval, with the cursor to send at its end.
+    /// The cursor to send at the end of a room's interval.
     intervals: BTreeMap<RoomId, Option<Seq>>,
     /// Sent or to be sent.
     unconfirmed: BTreeMap<RoomId, Seq>,
 }
 
 impl ReadCursors {
-    /// Returns whether the cursor is due now, which starts the room's interval; otherwise at its end.
+    /// Returns whether the cursor is due now, which starts the room's interval.
     pub(super) fn mark(&mut self, room: RoomId, seq: Seq) -> bool {
         self.unconfirmed.insert(room, seq);
         if let Some(deferred) = self.intervals.get_mut(&room) {
@@ -28,15 +27,13 @@ impl ReadCursors {
         true
     }
 
-    /// Returns the cursor to send, which starts the next interval.
     pub(super) fn end_interval(&mut self, room: RoomId) -> Option<Seq> {
         let seq = self.intervals.remove(&room).flatten()?;
         self.intervals.insert(room, None);
         Some(seq)
     }
 
-    /// The server could not store them; `room` is none if it did not say which. Returns the rooms whose interval starts
-    /// again, at whose end they are sent again.
+    /// `room` is `None` if the server did not say which. Returns the rooms whose cursor is sent again after an interval.
     pub(super) fn defer_refused(&mut self, room: Option<RoomId>) -> Vec<RoomId> {
         let refused = self.unconfirmed.iter();
         let refused = refused.filter(|(of, _)| room.is_none_or(|room| room == **of));
@@ -53,7 +50,7 @@ impl ReadCursors {
         }
     }
 
-    /// A new connection: ends all intervals, and returns the cursors that the server may lack.
+    /// Ends all intervals, and returns the cursors that the server may lack.
     pub(super) fn take_unconfirmed(&mut self) -> BTreeMap<RoomId, Seq> {
         self.intervals.clear();
         std::mem::take(&mut self.unconfirmed)

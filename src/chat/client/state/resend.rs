@@ -1,7 +1,7 @@
 //! When a room's unanswered messages are sent again.
 //!
-//! After a refusal for now the room is held: nothing more is sent there. When the hold ends, all its messages are sent,
-//! the refused and those that follow them, so that none overtakes another.
+//! After a refusal for now the room is held: nothing is sent there. When the hold ends, all its messages are sent, so that none overtakes
+//! another.
 
 use crate::model::{MessageId, RoomId, backoff};
 use std::collections::{BTreeMap, HashMap};
@@ -11,7 +11,7 @@ pub(super) struct ResendState {
     holds: BTreeMap<RoomId, Hold>,
     /// Holds of a room since the server last took a message.
     failures: BTreeMap<RoomId, u32>,
-    /// Sends on this connection that were not answered; the server answers in order.
+    /// Unanswered sends on this connection; the server answers in order.
     unanswered: HashMap<MessageId, u32>,
     last_number: u32,
 }
@@ -25,23 +25,20 @@ struct Hold {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HoldReason {
-    /// The user exceeded a rate limit.
     RateLimited,
     /// The server could not commit.
     Unavailable,
 }
 
-/// The server's request to wait, and what it is for.
+/// The server's request to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wait {
     pub(super) reason: HoldReason,
-    /// As the server asks for.
     pub(super) retry_after_ms: Option<u32>,
-    /// Until the rate limit allows the messages behind the first as well, in milliseconds.
+    /// Until the rate limit allows the messages behind the first.
     pub(super) batch_ms: u32,
 }
 
-/// A hold that starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Backoff {
     /// To end it with.
@@ -50,7 +47,7 @@ pub(super) struct Backoff {
 }
 
 impl Wait {
-    /// `failures` counts the holds before. `random` is in `0.0..1.0`.
+    /// `random` is in `0.0..1.0`.
     fn delay_ms(self, failures: u32, random: f64) -> u32 {
         let backoff = backoff::retry_delay(failures, random);
         match (self.reason, self.retry_after_ms) {
@@ -74,7 +71,7 @@ impl ResendState {
         *self.unanswered.entry(id).or_default() += 1;
     }
 
-    /// Returns false if the message was sent again meanwhile: the later answer decides.
+    /// Returns false if the message was sent again: the later answer decides.
     pub(super) fn record_refusal(&mut self, id: MessageId) -> bool {
         if let Some(count) = self.unanswered.get_mut(&id)
             && *count > 1
@@ -101,7 +98,6 @@ impl ResendState {
         Some(Backoff { number, delay_ms })
     }
 
-    /// Returns false if the hold is over already.
     pub(super) fn end_hold(&mut self, room: RoomId, number: u32) -> bool {
         let is_current = self
             .holds
@@ -113,7 +109,7 @@ impl ResendState {
         is_current
     }
 
-    /// The server took a message. Returns the rooms that were held because it took none.
+    /// Returns the rooms that were held because the server took no message.
     pub(super) fn on_accepted(&mut self, id: MessageId) -> Vec<RoomId> {
         self.forget(id);
         self.failures.clear();
@@ -124,7 +120,6 @@ impl ResendState {
         released
     }
 
-    /// The message is acknowledged or discarded.
     pub(super) fn forget(&mut self, id: MessageId) {
         self.unanswered.remove(&id);
     }

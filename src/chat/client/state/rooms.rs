@@ -3,19 +3,18 @@
 use crate::model::{RoomId, Seq, limits::MAX_UNREAD_COUNT, message::Message, room::RoomSummary};
 use std::collections::{BTreeSet, HashMap};
 
-/// In list order.
 #[derive(Debug, Default)]
 pub(super) struct RoomList {
     rooms: Vec<RoomSummary>,
     counts: HashMap<RoomId, UnreadCount>,
 }
 
-/// What a room's unread count is made of: the server's count and the events arrive in any order.
+/// The server's count and the events arrive in any order.
 #[derive(Debug)]
 struct UnreadCount {
     /// The server's count includes messages up to here.
     counted_to: Seq,
-    /// Messages of others that were received, as many as can matter.
+    /// Messages of others, as many as can matter.
     received: BTreeSet<Seq>,
 }
 
@@ -27,7 +26,7 @@ impl UnreadCount {
         }
     }
 
-    /// Returns whether it is received for the first time.
+    /// Returns whether it is new.
     fn add(&mut self, seq: Seq) -> bool {
         let is_new = self.received.insert(seq);
         let enough = usize::try_from(MAX_UNREAD_COUNT).unwrap_or(usize::MAX);
@@ -37,7 +36,7 @@ impl UnreadCount {
         is_new
     }
 
-    /// Takes over the server's count up to `counted_to`; adds what was received after it.
+    /// Adds what was received after `counted_to` to the server's count.
     fn set(&mut self, unread: i64, read_seq: Seq, counted_to: Seq) -> i64 {
         self.counted_to = counted_to;
         let later = self.received.range(read_seq.max(counted_to) + 1..);
@@ -66,7 +65,7 @@ impl RoomList {
         self.counts.clear();
     }
 
-    /// Skips known rooms. Returns whether there was another.
+    /// Returns whether a room was unknown.
     pub(super) fn add_unknown(&mut self, rooms: &[RoomSummary]) -> bool {
         let before = self.rooms.len();
         for room in rooms {
@@ -77,7 +76,7 @@ impl RoomList {
         self.rooms.len() > before
     }
 
-    /// Events that the summary does not include may have been received before it, and a later count.
+    /// Later events, and a later count, may have been received before the summary.
     pub(super) fn upsert(&mut self, room: &RoomSummary) {
         let known = self.find_mut(room.id);
         let Some((known, count)) = known.filter(|(known, _)| known.epoch == room.epoch) else {
@@ -97,13 +96,13 @@ impl RoomList {
         }
     }
 
-    /// Counts a message once, however often it is received. Returns whether the room changed.
+    /// Counts a message once. Returns whether the room changed.
     pub(super) fn count_message(&mut self, room: RoomId, message: &Message, is_mine: bool) -> bool {
         let Some((known, count)) = self.find_mut(room) else {
             return false;
         };
         let is_unread = !is_mine && message.content.counts_as_unread();
-        // The last count of the server may be earlier than the head.
+        // The server's last count may be earlier than the head.
         let is_uncounted = is_unread
             && count.add(message.seq)
             && message.seq > count.counted_to.max(known.read_seq);
@@ -115,7 +114,7 @@ impl RoomList {
         is_head || is_uncounted
     }
 
-    /// As the server has counted up to `head`. A read cursor never moves back. Returns whether the room changed.
+    /// `unread` counts up to `head`. A read cursor never moves back. Returns whether the room changed.
     pub(super) fn set_read(
         &mut self,
         room: RoomId,
@@ -135,7 +134,6 @@ impl RoomList {
         true
     }
 
-    /// Returns whether anything was unread.
     pub(super) fn mark_read(&mut self, room: RoomId, seq: Seq) -> bool {
         let Some((known, count)) = self.find_mut(room) else {
             return false;

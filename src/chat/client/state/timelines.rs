@@ -1,4 +1,4 @@
-//! The timelines of the open room and of a few rooms left last, and what of them is to be resumed.
+//! The timelines of the open room and of a few rooms left last, and when to resume them.
 
 use crate::{
     model::{
@@ -24,7 +24,7 @@ struct OpenTimeline {
     room: RoomId,
     timeline: Timeline,
     resume: ResumeState,
-    /// Refused resumes since the last that was answered.
+    /// Refused resumes since the last answered one.
     failures: u32,
 }
 
@@ -32,21 +32,19 @@ struct OpenTimeline {
 enum ResumeState {
     /// Not resumed on this connection.
     Needed,
-    /// Not answered yet.
     Requested,
-    /// Refused for now.
-    BackingOff { number: u32 },
+    BackingOff {
+        number: u32,
+    },
     /// All later events arrive.
     Done,
     /// Shown until the room is fetched again.
     Unrecoverable,
 }
 
-/// A backoff that starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ResumeBackoff {
     pub(super) room: RoomId,
-    /// To end it with.
     pub(super) number: u32,
     pub(super) delay_ms: u32,
 }
@@ -80,8 +78,7 @@ impl Timelines {
         self.open.iter_mut().find(|open| open.room == room)
     }
 
-    /// A fetched page replaces the known timeline if it is newer, has another epoch, or if the known one is
-    /// unrecoverable. Returns whether it did, or is the first.
+    /// A fetched page replaces a timeline that is older, of another epoch or unrecoverable. Returns whether the timeline changed.
     pub(super) fn open(&mut self, room: RoomId, fetched: Timeline) -> bool {
         let known = self.open.iter().position(|open| open.room == room);
         let known = known.map(|at| self.open.remove(at));
@@ -103,13 +100,12 @@ impl Timelines {
         is_changed
     }
 
-    /// `None` without a timeline that is kept complete.
+    /// `None` without a recoverable timeline.
     pub(super) fn merge(&mut self, room: RoomId, message: &Message) -> Option<MergeOutcome> {
         let open = self.find_mut(room)?;
         (open.resume != ResumeState::Unrecoverable).then(|| open.timeline.merge(message))
     }
 
-    /// False without a timeline.
     pub(super) fn prepend(
         &mut self,
         room: RoomId,
@@ -131,7 +127,7 @@ impl Timelines {
         self.request_where(|resume| resume != ResumeState::Unrecoverable)
     }
 
-    /// The cursors of timelines that were opened after `hello`.
+    /// The cursors of timelines opened after `hello`.
     pub(super) fn request_needed(&mut self) -> Vec<RoomCursor> {
         self.request_where(|resume| resume == ResumeState::Needed)
     }
@@ -141,7 +137,7 @@ impl Timelines {
         due.map(OpenTimeline::request).collect()
     }
 
-    /// After a gap: `None` while a resume is on its way.
+    /// `None` while a resume is on its way.
     pub(super) fn request_after_gap(&mut self, room: RoomId) -> Option<RoomCursor> {
         let open = self.find_mut(room)?;
         match open.resume {
@@ -163,7 +159,7 @@ impl Timelines {
         }
     }
 
-    /// The server could not resume a room for now; an older server does not say which. `random` is in `0.0..1.0`.
+    /// An older server does not say which room it could not resume. `random` is in `0.0..1.0`.
     pub(super) fn back_off(
         &mut self,
         room: Option<RoomId>,
@@ -190,7 +186,6 @@ impl Timelines {
         started
     }
 
-    /// `None` if the backoff is over already.
     pub(super) fn end_backoff(&mut self, room: RoomId, number: u32) -> Option<RoomCursor> {
         let open = self.find_mut(room)?;
         (open.resume == ResumeState::BackingOff { number }).then(|| open.request())

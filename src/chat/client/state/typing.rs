@@ -2,7 +2,6 @@
 
 use crate::model::{RoomId, UserId, user::Person};
 
-/// In milliseconds.
 pub(super) const TYPING_TTL_MS: u32 = 5_000;
 
 #[derive(Debug, Default)]
@@ -25,7 +24,7 @@ impl Typists {
         in_room.map(|typist| &typist.person)
     }
 
-    /// Returns the number to [expire](Self::expire) the indicator with.
+    /// Returns the number to [expire](Self::expire) it with.
     pub(super) fn add(&mut self, room: RoomId, person: &Person) -> u32 {
         self.remove(room, person.id);
         self.last_number = self.last_number.wrapping_add(1);
@@ -37,12 +36,10 @@ impl Typists {
         self.last_number
     }
 
-    /// False if it was removed or repeated.
     pub(super) fn expire(&mut self, number: u32) -> bool {
         self.remove_if(|typist| typist.number == number)
     }
 
-    /// False if the person was not typing.
     pub(super) fn remove(&mut self, room: RoomId, person: UserId) -> bool {
         self.remove_if(|typist| typist.room == room && typist.person.id == person)
     }

@@ -309,7 +309,7 @@ async fn a_reader_that_does_not_read_is_told_to_resync_and_holds_up_nobody() {
     all.expect("the stream ends").unwrap();
     let said = String::from_utf8(said).unwrap();
     let (rest, last) = said.trim_end().rsplit_once("\n\n").unwrap();
-    // Without an id: the client may resume from the last story that it has read.
+    // Without an id: the client resumes from the last story read.
     let data = last.strip_prefix("event: resync\ndata: ").unwrap();
     let resync: Resync = serde_json::from_str(data).unwrap();
     assert!(resync.head > 1 && resync.head <= STORIES, "{resync:?}");

@@ -128,7 +128,7 @@ fn nothing_that_runs_gets_through() {
             "form", "input", "meta", "link", "id=", "class=", "name=", "data:", "button",
             "noscript",
         ] {
-            // "on" matches every event handler; the allowed `rel` value also contains it.
+            // "on" matches every event handler, and the `rel` value.
             let tags = tags.replace("noopener noreferrer nofollow", "");
             assert!(!tags.contains(forbidden), "{attempt} became {html}");
         }

@@ -42,7 +42,7 @@ impl Fixture {
             .unwrap();
         let hash = sha256(CONTENT);
         let entry = Entry::File(hash.clone());
-        // A file that is not what it should be leaves no trace.
+        // A wrong file leaves no trace.
         for (size, content) in [(15, &b"Ponte di Rialtz"[..]), (99, CONTENT), (3, CONTENT)] {
             let appended = writer.append(&entry, size, Some(&hash), stream_of(content));
             let refused = appended.await.unwrap_err();

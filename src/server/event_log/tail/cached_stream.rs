@@ -1,4 +1,4 @@
-//! Cached position and newest events of one stream, as plain data.
+//! Cached position and newest events of one stream. A change of the events returns the number of bytes added or freed.
 
 use crate::{
     model::{
@@ -9,28 +9,27 @@ use crate::{
 };
 use std::collections::{BTreeSet, VecDeque};
 
-/// Overdue events remembered as published; an older one that comes again is published again.
+/// Of overdue events; an older one that comes again is published again.
 const MAX_REMEMBERED_EVENTS: usize = 1_024;
 
 #[derive(Debug)]
 pub(super) struct CachedStream {
     pub(super) epoch: Epoch,
     oldest: Seq,
-    /// Newest sequence: published on this node, or stored when the stream was loaded.
+    /// Newest sequence that was published or loaded.
     pub(super) head: Seq,
-    /// Contiguous up to `head`. May be empty.
+    /// Contiguous up to `head`.
     pub(super) events: VecDeque<EncodedEvent>,
-    /// Head when the stream was loaded. A commit is visible before it is published, so events up to here may be overdue.
+    /// Events up to here may be overdue: a commit is visible before it is published.
     loaded_head: Seq,
     /// Events up to `loaded_head` that were published since loading began.
     published_overdue: BTreeSet<Seq>,
 }
 
-/// Place of an event in what was published of its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Placement {
     Next,
-    /// Committed before the stream was loaded, and not known to be published.
+    /// Committed before loading, and not known to be published.
     Overdue,
     Published,
     AfterGap,
@@ -38,10 +37,10 @@ pub(super) enum Placement {
 
 pub(super) enum ReplayLookup {
     Found(Replay),
-    /// Events after the first sequence, up to the second, must be read from the store.
+    /// The store has events after the first sequence, up to the second.
     Missing(Seq, Seq),
     NotLoaded,
-    /// The client saw an event before it was published, or the cursor is wrong.
+    /// The client saw an unpublished event, or the cursor is wrong.
     Ahead,
 }
 
@@ -57,7 +56,7 @@ impl CachedStream {
         }
     }
 
-    /// The caller publishes an overdue event, which is then remembered as published.
+    /// Remembers an overdue event as published: the caller publishes it.
     pub(super) fn place(&mut self, seq: Seq) -> Placement {
         if seq > self.head {
             return if seq == self.head + 1 {
@@ -115,7 +114,6 @@ impl CachedStream {
         decide_resume(&self.epoch, self.head, self.oldest, cursor, max_events)
     }
 
-    /// Returns the number of bytes added.
     pub(super) fn append(&mut self, event: EncodedEvent) -> usize {
         let bytes = event.bytes.len();
         self.head = event.seq;
@@ -123,7 +121,7 @@ impl CachedStream {
         bytes
     }
 
-    /// Takes an event that was published while the stream was loaded. Returns the number of bytes added.
+    /// Takes an event published during loading.
     pub(super) fn append_published(&mut self, event: &EncodedEvent) -> usize {
         match self.place(event.seq) {
             Placement::Next => self.append(event.in_epoch(&self.epoch)),
@@ -132,7 +130,7 @@ impl CachedStream {
         }
     }
 
-    /// Returns false, and changes nothing, if this would leave a gap.
+    /// Returns false and changes nothing if a gap would remain.
     pub(super) fn prepend(&mut self, events: Vec<EncodedEvent>, after: Seq) -> bool {
         let joins = is_contiguous(&events, after)
             && events.last().map_or(after, |last| last.seq) == self.cached_after();
@@ -144,13 +142,12 @@ impl CachedStream {
         joins
     }
 
-    /// Moves on to a sequence that was published after a gap. Returns the number of bytes freed.
+    /// Moves on past a gap.
     pub(super) fn skip_to(&mut self, seq: Seq) -> usize {
         self.head = self.head.max(seq);
         self.trim(0)
     }
 
-    /// Returns the number of bytes freed.
     pub(super) fn trim(&mut self, max_events: usize) -> usize {
         let surplus = self.events.len().saturating_sub(max_events);
         self.events

@@ -40,7 +40,7 @@ impl Tails {
         Ok(())
     }
 
-    /// An event that cannot be decoded must not block later ones.
+    /// An event that cannot be encoded must not block later ones.
     fn publish_after_gap(
         &self,
         tail: &Tail,
@@ -57,12 +57,12 @@ impl Tails {
         events.iter().for_each(publish);
     }
 
-    /// From now on, events of a stream whose subscribers have just come pass through its tail.
+    /// From now on, the stream's events pass through its tail.
     pub(in crate::server::event_log) fn watch(&self, stream: Stream) -> Watched {
         self.get_or_insert_tail(stream).1
     }
 
-    /// Publishes a new stream from its first event on: earlier ones may be lost, or have come before the subscribers.
+    /// Publishes a new stream from its first event on: some may be lost, or came before the subscribers.
     pub(in crate::server::event_log) async fn publish_from_start(
         &self,
         store: &impl StreamStore,

@@ -49,7 +49,6 @@ impl Tails {
         }
     }
 
-    /// Only stories of a topic, and only those count towards the bound.
     pub(in crate::server::event_log) async fn replay_topic(
         &self,
         store: &Store,
@@ -127,7 +126,7 @@ impl Tails {
         };
         let events = read_events(store, stream, &epoch, after, max_events).await?;
         let last = events.last().map_or(after, |event| event.seq);
-        // Before answering "recovered". An event that cannot be encoded is missing.
+        // An event that cannot be encoded is missing.
         let is_complete = is_contiguous(&events, after) && last >= head;
         Ok(Replay {
             epoch,
@@ -137,7 +136,7 @@ impl Tails {
     }
 }
 
-/// The stories of a topic after the first sequence, up to the second; none if they are more than `max_events`.
+/// Stories after the first sequence, up to the second; none if more than `max_events`.
 async fn read_topic(
     store: &Store,
     epoch: &Epoch,

@@ -70,7 +70,6 @@ impl TailsFixture {
         row
     }
 
-    /// As a connected client receives it.
     fn deliver(&self, event: &EncodedEvent) -> Delivery {
         let mut received = None;
         let outcome = self

@@ -1,4 +1,4 @@
-//! One transaction of the event log while it is filled. It locks its streams.
+//! One transaction of the event log, which locks its streams.
 
 use super::AppendRequest;
 use crate::{
@@ -60,7 +60,6 @@ pub(super) struct Batch<'a> {
     attachments: Vec<(usize, String)>,
     events: Vec<NewEvent>,
     written_events: Vec<NewEvent>,
-    /// From an earlier attempt, perhaps unpublished.
     republished_events: Vec<NewEvent>,
 }
 
@@ -105,7 +104,7 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// Adds an entry; cursors come after all events.
+    /// Cursors come after all events.
     pub(super) async fn add(&mut self, entry: &AppendRequest) -> Result<AppendOutcome> {
         match entry {
             AppendRequest::Message(new, _) => self.add_message(new),
@@ -232,7 +231,6 @@ impl<'a> Batch<'a> {
         Ok(AppendOutcome::Story(Box::new(story)))
     }
 
-    /// A similar one if the preferred is taken.
     async fn find_free_slug(&mut self, slug: &str, seq: Seq, id: StoryId) -> Result<String> {
         if !self.store.is_slug_taken(&mut self.tx, slug).await? {
             return Ok(slug.to_owned());

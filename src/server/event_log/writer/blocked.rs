@@ -1,4 +1,4 @@
-//! Appends that wait for a lock which another node holds, as plain data.
+//! Appends that wait for another node's locks.
 
 use super::request::{AppendRequest, LockKey};
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 /// Further ones fail at once.
 const MAX_BLOCKED_APPENDS: usize = 1_024;
 
-/// Appends in order of arrival for each lock, so that those of one stream do not overtake each other.
+/// Appends of each lock in order of arrival, so that none overtakes another.
 #[derive(Debug, Default)]
 pub(super) struct BlockedAppends {
     by_lock: BTreeMap<LockKey, Queue>,
@@ -29,7 +29,6 @@ impl BlockedAppends {
         self.by_lock.contains_key(&lock)
     }
 
-    /// Adds an append behind the others of its lock. Returns it if there are too many.
     pub(super) fn push(
         &mut self,
         entry: AppendRequest,
@@ -43,8 +42,7 @@ impl BlockedAppends {
         Ok(())
     }
 
-    /// Removes up to `most` appends, none of locks in doubt. The clocks of their locks go on until
-    /// [`Self::end_attempt`].
+    /// Removes up to `most` appends, none of locks in doubt. Their queues keep `since` until [`Self::end_attempt`].
     pub(super) fn begin_attempt(
         &mut self,
         most: usize,
@@ -60,7 +58,7 @@ impl BlockedAppends {
         taken
     }
 
-    /// Puts appends that are still blocked back to the front, in order, and forgets locks that nothing waits for.
+    /// Puts appends that are still blocked back to the front, in order.
     pub(super) fn end_attempt(&mut self, blocked: Vec<AppendRequest>, now: Instant) {
         self.count += blocked.len();
         for entry in blocked.into_iter().rev() {
@@ -69,7 +67,7 @@ impl BlockedAppends {
         self.by_lock.retain(|_, queue| !queue.entries.is_empty());
     }
 
-    /// Removes the appends of locks that were awaited since before.
+    /// Removes the appends of locks awaited since earlier than `before`.
     pub(super) fn take_older(&mut self, before: Instant) -> Vec<AppendRequest> {
         let mut taken = Vec::new();
         self.by_lock.retain(|_, queue| {

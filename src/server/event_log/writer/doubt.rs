@@ -53,7 +53,7 @@ impl AppendsInDoubt {
         self.0.extend(entries);
     }
 
-    /// The oldest, as many as a batch has at most: events, and read cursors.
+    /// The oldest events and read cursors, up to a batch in all.
     fn take_batch(&mut self) -> (Vec<AppendRequest>, Vec<AppendRequest>) {
         let count = self.0.len().min(MAX_BATCH_ENTRIES);
         self.0.drain(..count).partition(is_event)
@@ -61,8 +61,7 @@ impl AppendsInDoubt {
 }
 
 impl Writer {
-    /// Publishes those events in doubt that are committed, and forgets the others: their callers know that they failed.
-    /// Then writes the read cursors in doubt.
+    /// Publishes events in doubt that are committed, and forgets the others. Then writes the read cursors again.
     pub(super) async fn resolve_doubt(&mut self) {
         let (events, cursors) = self.in_doubt.take_batch();
         match self.resolve_events(events).await {
@@ -98,7 +97,7 @@ impl Writer {
         StoreStatus::Available
     }
 
-    /// Writes them again, which changes nothing if they are committed, and tells the pages of the person.
+    /// Writing again changes nothing if the cursors are committed. Tells the person's pages.
     async fn resolve_read_cursors(&mut self, mut entries: Vec<AppendRequest>) {
         if entries.is_empty() {
             return;
@@ -115,7 +114,7 @@ impl Writer {
                     self.tell_read_cursor(entry, &outcome);
                 }
             }
-            // Perhaps by the commit in doubt.
+            // The commit in doubt may hold the lock.
             Err(Error::Store(why)) if is_away(&why) || is_lock_timeout(&why) => {
                 self.in_doubt.put_back(entries);
             }
@@ -136,7 +135,6 @@ impl Writer {
         }
     }
 
-    /// Also returns the streams that are locked elsewhere, perhaps by the commit in doubt.
     async fn find_committed(
         &self,
         entries: &[AppendRequest],

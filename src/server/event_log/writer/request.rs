@@ -1,4 +1,4 @@
-//! Requests to the writer, with the callers that wait for their results.
+//! Requests to the writer, and replies to their callers.
 
 use super::batch::AppendOutcome;
 use crate::{
@@ -22,12 +22,10 @@ pub(in crate::server::event_log) enum AppendRequest {
         room: RoomId,
         user: UserId,
         seq: Seq,
-        /// Receives the cursor and the number of messages after it.
         reply: ReplySender<Option<ReadCursor>>,
     },
 }
 
-/// What the transaction of an append locks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum LockKey {
     Stream(Stream),

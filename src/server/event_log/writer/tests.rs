@@ -333,7 +333,6 @@ async fn the_number_of_appends_in_doubt_is_bounded() {
     );
 }
 
-/// Each is retried or fails by itself, and nothing is lost or doubled after it.
 #[tokio::test]
 async fn a_fault_at_any_step_of_a_commit_costs_only_its_connection() {
     let fixture = LogFixture::new().await;

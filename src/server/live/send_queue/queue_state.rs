@@ -1,4 +1,4 @@
-//! Policy of a send queue as plain data, without I/O.
+//! Policy of a send queue, without I/O.
 
 use super::{ConnectionEnd, EncodedFrame};
 use crate::{model::Seq, protocol::close::CloseCode, server::store::Stream};
@@ -8,17 +8,16 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 pub(super) struct QueueState {
     pub(super) queue: VecDeque<Bytes>,
-    /// The first frame's rest must be sent before any other frame.
+    /// The first frame must be completed before any other.
     pub(super) is_first_partial: bool,
-    /// None while not corked.
     pub(super) corked: Option<Vec<EncodedFrame>>,
-    /// Last replayed sequences; each is removed once a newer event of the stream is pushed.
+    /// Last replayed sequences, each until a newer event of its stream is pushed.
     pub(super) replayed_up_to: Vec<(Stream, Seq)>,
     /// Total of `queue` and `corked`.
     pub(super) queued_bytes: usize,
-    /// Whether the queue is on the shard, or in a task that waits for the socket.
+    /// On the shard, or in a task that waits for the socket.
     pub(super) is_scheduled: bool,
-    /// Whether the connection's own task waits for `queue` to drain.
+    /// The connection's own task waits for `queue` to drain.
     pub(super) is_task_waiting: bool,
     pub(super) end: Option<ConnectionEnd>,
 }
@@ -89,8 +88,7 @@ impl QueueState {
         WakeTarget::Shard
     }
 
-    /// Queued frames are still sent, unless the client is too slow: then only the rest of a partly written frame is. The
-    /// first reason wins.
+    /// Keeps queued frames; of a client that is too slow, only a partly written one. The first reason wins.
     pub(super) fn close(&mut self, end: ConnectionEnd) -> WakeTarget {
         if self.end.is_some() {
             return WakeTarget::Nobody;
@@ -119,8 +117,8 @@ impl QueueState {
             self.queued_bytes -= frame.bytes.len();
             self.push(frame, max_bytes);
         }
-        // Also if the queue ended meanwhile: it is scheduled only once, and the close frame relies on it. The task that
-        // uncorks checks for the end itself.
+        // An ended queue must reach the shard too, for its close frame. The task that uncorks checks for the end
+        // itself.
         if self.is_scheduled && !was_scheduled {
             WakeTarget::Shard
         } else {
@@ -128,7 +126,6 @@ impl QueueState {
         }
     }
 
-    /// Returns the number of frames completed.
     pub(super) fn advance(&mut self, mut count: usize) -> u64 {
         self.queued_bytes -= count;
         let mut frames = 0;

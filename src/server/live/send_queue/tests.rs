@@ -190,7 +190,7 @@ async fn a_client_that_stops_reading_learns_why_when_it_resumes_reading() {
     client.read_to_end(&mut received).await.unwrap();
     told.await.unwrap();
     assert!(received.ends_with(b"farewell"));
-    // Begun frames must be completed, or the receiver could not find the next.
+    // Begun frames are completed, so that the receiver finds the next.
     assert_eq!((received.len() - "farewell".len()) % 1_000, 0);
 }
 

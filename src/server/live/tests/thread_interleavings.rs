@@ -1,5 +1,4 @@
-//! Threads that register, replace, change and remove connections at once, while others publish: what each client and
-//! the other nodes know in the end.
+//! Threads that register, change and remove connections at once, and what clients and other nodes know in the end.
 
 use super::{new_connection, room};
 use crate::{
@@ -50,7 +49,7 @@ fn connection(user: u128, client: u128, incarnation: u32) -> Arc<Connection> {
     Arc::new(connection.in_incarnation(Incarnation(Some(incarnation))))
 }
 
-/// Registers a connection and sends it what a session does. Returns false if it is superseded.
+/// Registers a connection as a session does; false if it is superseded.
 fn connect(live: &ConnectionRegistry, connection: &Arc<Connection>) -> bool {
     let user = connection.person.id;
     if live.register(connection) != Registration::Registered {
@@ -79,7 +78,6 @@ fn received(connection: &Connection) -> Vec<ServerFrame> {
     frames.iter().map(frame::decode).collect()
 }
 
-/// The list of people that a client has been sent, with its changes.
 fn known_people(frames: &[ServerFrame]) -> BTreeMap<UserId, Presence> {
     let mut people = BTreeMap::new();
     let entry = |present: &PersonPresence| (present.person.id, present.presence);
@@ -98,7 +96,7 @@ fn known_people(frames: &[ServerFrame]) -> BTreeMap<UserId, Presence> {
     people
 }
 
-/// Everyone with a connection, whether or not it was published.
+/// Everyone with a connection, published or not.
 fn present_people(live: &ConnectionRegistry) -> BTreeMap<UserId, Presence> {
     let state = live.lock();
     let users = state.users.keys();
@@ -115,7 +113,6 @@ fn check_people(live: &ConnectionRegistry) {
 
 fn people_come_and_go() {
     let live = Arc::new(ConnectionRegistry::default());
-    // Two of one user.
     let tabs = [new_connection(2, 2), new_connection(2, 3)];
     for connection in tabs.iter().chain([&new_connection(1, 1)]) {
         connect(&live, connection);
@@ -176,7 +173,7 @@ fn of_a_client_that_reconnects_the_last_connection_stays_whole() {
     check(150, one_client_reconnects);
 }
 
-/// Events of a room, as the event log has them.
+/// Stands in for the event log.
 #[derive(Default)]
 struct RoomEvents {
     live: ConnectionRegistry,
@@ -194,7 +191,6 @@ impl RoomEvents {
         self.live.publish(room(ROOM), &event);
     }
 
-    /// Returns the last sequence.
     fn replay(&self, connection: &Connection, after: usize) -> Seq {
         let missed = self.published.lock()[after..].to_vec();
         let mut last = Seq::try_from(after).unwrap();
@@ -324,7 +320,7 @@ fn in_the_end_each_member_has_the_retained_frame_of_a_room() {
     check(100, || members_come_while_frames_are_retained(true));
 }
 
-/// The messages of a node, in the order of sending.
+/// A node's messages, in the order of sending.
 type Sent = mpsc::Receiver<(String, Bytes)>;
 
 fn registry_of_a_node() -> (ConnectionRegistry, NodeId, Sent) {
@@ -334,7 +330,6 @@ fn registry_of_a_node() -> (ConnectionRegistry, NodeId, Sent) {
     (ConnectionRegistry::with_bus(Some(bus)), node, sent)
 }
 
-/// As another node does with the messages.
 fn apply(other: &ConnectionRegistry, node: NodeId, change: ClientChange) {
     match change {
         ClientChange::Connected { client } => {

@@ -1,4 +1,4 @@
-//! Decoding of every row, by the rules that pages and clients depend on.
+//! Decodes every row by the rules that pages and clients depend on.
 
 use super::{DAMAGE_ADVICE, extend_bounded, one_line};
 use crate::{
@@ -139,7 +139,7 @@ fn check_message(row: MessageColumns) -> Result<()> {
     }
 }
 
-/// The payload is what its stream and sequence promise.
+/// The payload matches its stream and sequence.
 fn check_event((stream, seq, payload): (String, i64, String)) -> Result<()> {
     let at = |why: &dyn std::fmt::Display| Error::corrupt(format!("{stream} {seq}: {why}"));
     let found: (Stream, i64) = match stream.parse::<Stream>().map_err(|why| at(&why))? {

@@ -11,22 +11,21 @@ use std::{
     time::Duration,
 };
 
-/// What happens to a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Fails before it reaches the database.
+    /// Fails without reaching the database.
     Fails,
     /// Takes effect, but the connection breaks before the answer.
     LosesAnswer,
-    /// Is never answered, and takes no effect.
+    /// Has no answer and no effect.
     Hangs,
-    /// Takes effect, and is never answered.
+    /// Takes effect without an answer.
     HangsAfter,
-    /// Of a `COMMIT` in the simulation: takes effect when the client has given up.
+    /// A simulated `COMMIT` takes effect after the client has given up.
     CommitsLate,
 }
 
-/// The faults of the next statements of each kind, in order; shared by clones.
+/// Faults of the next statements of each kind, in order; clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Faults(Arc<Mutex<Plan>>);
 
@@ -46,7 +45,6 @@ impl Default for Plan {
 }
 
 impl Faults {
-    /// The next statement of this kind has this fault.
     pub(crate) fn inject(&self, step: Step, fault: Fault) {
         self.lock().next.push((step, fault));
     }
@@ -59,12 +57,11 @@ impl Faults {
         self.lock().statement_timeout
     }
 
-    /// Forgets the faults that have not happened. Returns their number.
+    /// Forgets pending faults and returns their number.
     pub(crate) fn clear(&self) -> usize {
         std::mem::take(&mut self.lock().next).len()
     }
 
-    /// Whether all injected faults have happened.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().next.is_empty()
     }

@@ -17,7 +17,6 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// An empty place of the engine under test.
     fn new() -> Self {
         let storage = TestStorage::new();
         let url = storage.arguments().get(3).map(|url| url.parse().unwrap());
@@ -100,7 +99,7 @@ async fn a_store_is_copied_before_it_is_upgraded() {
     };
     let expected = (Some(OLD_SCHEMA), "gold".to_owned());
     assert_eq!(read_copy(copy).await, expected);
-    // What is up to date is not copied again.
+    // An up-to-date store is not copied again.
     Store::open(&fixture.config).await.unwrap().close().await;
     assert_eq!(fixture.files_in("backups"), copies);
 }

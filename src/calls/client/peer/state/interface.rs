@@ -16,7 +16,6 @@ use crate::{
 /// Read by the shell when an event happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::calls::client) struct Moment {
-    /// By this device's clock.
     pub(in crate::calls::client) now: Millis,
     pub(in crate::calls::client) is_page_visible: bool,
 }
@@ -25,7 +24,7 @@ pub(in crate::calls::client) struct Moment {
 pub(in crate::calls::client) enum ConnectionEvent {
     /// Once, and first.
     Opened,
-    /// Answered on either side, with the ICE servers to use. Repetitions change nothing.
+    /// On either side. Repetitions change nothing.
     Answered(Vec<IceServer>),
     IceServersReceived(Vec<IceServer>),
     PageShown,
@@ -50,29 +49,24 @@ pub(in crate::calls::client) enum ConnectionEvent {
     TimerFired(Timer),
 }
 
-/// W3C `RTCPeerConnectionState`, because `iceConnectionState` was observed to stay `disconnected` for ever.
+/// W3C `RTCPeerConnectionState`, because `iceConnectionState` may stay `disconnected` for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::calls::client) enum ConnectionState {
     /// `new`, `connecting` or `closed`.
     Inactive,
     Connected,
-    /// Often recovers by itself.
     Disconnected,
     Failed,
 }
 
-/// Why the age of the last packet is read.
+/// A heartbeat is overdue, or the server connection was restored at `since`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::calls::client) enum PathCheck {
-    /// A heartbeat is overdue.
     Overdue,
-    /// The server connection was restored at this time.
     Probe { since: Millis },
 }
 
-/// A timer; a generation or a start time tells the latest of a kind from earlier ones.
-///
-/// The caller waits for an `Answer`, the callee for an `Offer`; `PathProbe` gives a path time to show activity.
+/// A generation or a start time tells the latest of a kind from earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::calls::client) enum Timer {
     Diagnosis,
@@ -94,31 +88,22 @@ pub(in crate::calls::client) enum SdpKind {
     Answer,
 }
 
-/// Only one runs at a time.
+/// Only one runs at a time; `ConfigureCamera` may run before the track is attached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::calls::client) enum Operation {
-    /// A restart creates new ICE credentials.
     CreateOffer { ice_restart: bool },
-    /// Creates an answer.
     CreateAnswer,
-    /// Applies a local description.
     SetLocalDescription(SdpKind, String),
-    /// Applies a remote description.
     SetRemoteDescription(SdpKind, String),
-    /// Attaches nothing before the answer.
     AttachTracks,
-    /// Attaches or removes one track.
     ReplaceTrack(TrackSlot),
-    /// The local track may not be attached yet.
     ConfigureCamera,
-    /// Camera and screen.
     ConfigureEncoders,
-    /// Prefers audio over video.
     PrioritizeAudio,
 }
 
 impl Operation {
-    /// Some browsers lack provisional answers.
+    /// Firefox lacks provisional answers.
     pub(in crate::calls::client) fn is_provisional(&self) -> bool {
         matches!(
             self,
@@ -133,14 +118,14 @@ pub(in crate::calls::client) enum PeerEffect {
     Start(Operation),
     /// Milliseconds.
     StartTimer(Timer, i32),
-    /// The caller adds one per track slot before the first offer.
+    /// One per track slot.
     AddTransceivers,
-    /// Sets every transceiver of the applied offer to `sendrecv`.
+    /// Sets the offer's transceivers to `sendrecv`.
     ActivateTransceivers,
     AddCandidate(IceCandidate),
     /// Effective at the next ICE restart (WebRTC 1.0 section 4.4.1.6).
     SetIceServers(Vec<IceServer>),
-    /// An offer or an answer, with the candidates gathered so far.
+    /// With the candidates gathered so far.
     SendLocalDescription,
     SendHeartbeat,
     SendMediaState(MediaState),

@@ -15,18 +15,16 @@ pub(super) enum Job {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RecoveryReason {
-    /// The browser reports `failed`, or has reported `disconnected` for a while.
+    /// The browser reports `failed`, or `disconnected` for a while.
     Disconnected,
     HeartbeatTimeout,
     RemoteRequest,
-    /// The network may have changed, even if the browser still reports a path.
     SignalingRestored,
 }
 
 /// The running operation of a job; nothing follows `Last`.
 ///
-/// The caller offers and applies answers; all other steps are the callee's. A prepared answer is sent now or on
-/// acceptance; a final one follows the provisional answer.
+/// The caller offers and applies answers; all other steps are the callee's. A final answer follows the provisional one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     Last,

@@ -1,8 +1,8 @@
 //! Offers, answers and candidates, as chains of operations.
 //!
-//! While the call rings, the callee sends a provisional answer (`pranswer`) and the caller applies it, so answering
-//! only exchanges candidates and attaches tracks. Addresses are disclosed only by calling or answering: until then, the
-//! callee neither sends its candidates nor uses the caller's, and the caller sends no media.
+//! While the call rings, the callee sends a provisional answer (`pranswer`), so answering only exchanges candidates and
+//! attaches tracks. Only answering discloses the callee's addresses: before, the callee neither sends candidates nor
+//! uses the caller's, and the caller sends no media.
 
 use super::{
     PeerConnectionState, Phase, RestartAfterAnswer, SignalingState,
@@ -123,7 +123,6 @@ impl PeerConnectionState {
             Some(Step::SetFinalAnswer) => {
                 self.complete_exchange();
                 if self.take_restart_after_answer() {
-                    // The candidates were gathered in another network.
                     self.send_signal(SignalingMessage::RestartIce);
                 }
                 self.start(Operation::AttachTracks, Step::Last);
@@ -145,7 +144,7 @@ impl PeerConnectionState {
                 | Step::AttachTracks
                 | Step::ConfigureCamera
                 | Step::PrepareAnswer
-                // Firefox, without provisional answers, answers after acceptance.
+                // Firefox lacks it, and answers after acceptance.
                 | Step::SetPranswer { .. }
                 | Step::CreateAnswer
                 | Step::SetAnswer
@@ -163,7 +162,7 @@ impl PeerConnectionState {
     /// The offer creates the transceivers; locally added ones would be additional (RFC 8829 section 5.10).
     fn apply_offer(&mut self, sdp: String) {
         if self.side == Side::Caller {
-            // Invalid: only the caller makes offers.
+            // Only the caller makes offers.
             return;
         }
         // The caller makes no second offer before it has an answer.
@@ -206,7 +205,7 @@ impl PeerConnectionState {
         self.start(Operation::ConfigureCamera, Step::Last);
     }
 
-    /// Without an offer, the callee requests a restart: the offer may be lost with the server that held it.
+    /// An offer may be lost with the server that held it.
     fn start_connecting(&mut self) {
         let has_offer = matches!(
             self.signaling_state,
@@ -222,12 +221,11 @@ impl PeerConnectionState {
         self.start(Operation::AttachTracks, Step::Last);
     }
 
-    /// Tracks follow the answer: the camera may still belong to the call that was left for this one.
+    /// Tracks follow the answer: the camera may still belong to the call left for this one.
     fn send_answer(&mut self) {
         let prepared = self.prepared_answer.take();
         if self.signaling_state == SignalingState::HaveLocalPranswer {
-            // The browsers already have this answer; only the candidates are missing, which the local description now
-            // contains.
+            // Both browsers have this answer; the local description now contains the missing candidates.
             self.effects.push(PeerEffect::SendLocalDescription);
             self.add_pending_candidates();
             // Also contains the candidates, in case it must be sent again.

@@ -50,7 +50,6 @@ impl PeerConnectionState {
         self.emit(PeerEvent::Connected);
     }
 
-    /// A new path's bandwidth estimate starts low, and large frames would not get through.
     fn start_ramp_up(&mut self, now: Millis) {
         self.monitor.mark_responsive();
         self.ramp = VideoRamp::Starting { since: now };
@@ -67,7 +66,6 @@ impl PeerConnectionState {
         self.start_timer(Timer::Heartbeat, self.monitor.heartbeat_interval());
     }
 
-    /// `packet_age` is in milliseconds.
     pub(super) fn judge_path(&mut self, check: PathCheck, packet_age: Option<f64>, now: Millis) {
         match check {
             PathCheck::Overdue => match self.monitor.finish_check(packet_age, now) {
@@ -87,9 +85,8 @@ impl PeerConnectionState {
         }
     }
 
-    /// `packet_age` is the browser's silence in milliseconds, if known. Known silence suspends video: nobody would see
-    /// it, and its losses would count against the next path. A restarted encoder begins with a key frame, so none has
-    /// to be requested.
+    /// Known silence suspends video: nobody would see it, and its losses would count against the next path. The
+    /// restarted encoder begins with a key frame.
     fn mark_unresponsive(&mut self, packet_age: Option<f64>, reason: RecoveryReason) {
         if self.monitor.mark_unresponsive() {
             if packet_age.is_some() {
@@ -132,7 +129,6 @@ impl PeerConnectionState {
             if self.is_awaiting_answer() {
                 self.effects.push(PeerEffect::SendLocalDescription);
             }
-            // The network may have changed.
             self.start_timer(Timer::PathProbe { since: now }, PATH_PROBE_TIMEOUT);
             return;
         }

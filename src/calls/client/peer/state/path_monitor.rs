@@ -6,7 +6,7 @@ use crate::model::Millis;
 const HEARTBEAT_INTERVAL: i32 = 1_000;
 /// Milliseconds; the first heartbeat to get through shows a recovered path.
 const UNRESPONSIVE_HEARTBEAT_INTERVAL: i32 = 250;
-/// Milliseconds after the last heartbeat until the path counts as lost.
+/// Without heartbeats for so long, a path counts as lost.
 const HEARTBEAT_TIMEOUT: Millis = 3_000;
 /// Milliseconds. Heartbeats are late if a page is busy, but the browser still receives packets.
 const PACKET_TIMEOUT: f64 = 1_500.0;
@@ -18,7 +18,7 @@ pub(super) enum Liveness {
     Unresponsive,
 }
 
-/// Whether a heartbeat is overdue and the packet statistics are being read.
+/// Whether the packet statistics are being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum StatsCheck {
     #[default]
@@ -29,7 +29,6 @@ enum StatsCheck {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CheckResult {
     NotOverdue,
-    /// A page is busy: the browser receives packets.
     Busy,
     Silent,
 }

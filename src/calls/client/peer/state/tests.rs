@@ -9,7 +9,6 @@ struct Page {
     state: PeerConnectionState,
     moment: Moment,
     timers: Vec<(Millis, Timer)>,
-    /// This browser rejects it.
     rejected: Option<SdpKind>,
 }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl ClientCallMachine {
-    /// Whether the room's current call is this one, and has the page among its participants.
+    /// Whether the room's current call is this one, with this page in it.
     pub(super) fn is_known_participant(&self, group_call: &ActiveGroupCall) -> bool {
         let ActiveGroupCall { view, seat, .. } = group_call;
         let known = self.group_calls.ongoing_in_room(view.room);
@@ -23,7 +23,7 @@ impl ClientCallMachine {
         })
     }
 
-    /// Applies the server's view. Returns a hang-up if this page was admitted to a call that it no longer wants.
+    /// Applies the server's view. Returns a hang-up if it admits this page to an unwanted call.
     pub fn apply_group_view(&mut self, view: &GroupCallView) -> Option<(CallId, ClientAction)> {
         let view = &self.group_calls.merge_view(view);
         let is_wanted = match &self.state {
@@ -57,7 +57,7 @@ impl ClientCallMachine {
             // A rejoin after leaving: this frame confirms the leave; the reply to the join follows.
             (ClientCallState::Joining { .. }, Some(Participation::Out))
                 if self.unconfirmed_ends.len() < ends_before => {}
-            // The call with this id has ended; the person has to request a new one.
+            // This call has ended; the person has to request a new one.
             (ClientCallState::Joining { id, room }, Some(Participation::Out)) if *id == view.id => {
                 self.state = ClientCallState::Removed(room.clone());
             }

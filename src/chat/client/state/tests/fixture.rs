@@ -18,7 +18,7 @@ use uuid::Uuid;
 #[derive(Debug, Default)]
 pub(super) struct Page {
     pub(super) state: ChatState,
-    /// Not fired yet, with their delays in milliseconds.
+    /// With delays in milliseconds.
     pub(super) timers: Vec<(Timer, u32)>,
     pub(super) refetched: Vec<RoomId>,
 }
@@ -58,7 +58,7 @@ impl Page {
         self.apply(|state| state.on_frame(frame, 0.0))
     }
 
-    /// What is to be rendered again after a frame.
+    /// What a frame renders again.
     pub(super) fn changes(&mut self, frame: &ServerFrame) -> Vec<&'static str> {
         let effects = self.state.on_frame(frame, 0.0).into_iter();
         let name = |effect| match effect {
@@ -91,7 +91,6 @@ impl Page {
         self.apply(|state| state.mark_read(room, seq))
     }
 
-    /// A fetched page.
     pub(super) fn open(
         &mut self,
         room: RoomId,

@@ -1,4 +1,4 @@
-//! What the server refuses for now is sent again in order, and nothing overtakes it.
+//! What the server refuses for now is sent again in order.
 
 use super::fixture::{Page, event, id, mine, refused, room, send, sent, summary, welcome};
 use crate::{
@@ -128,7 +128,7 @@ fn a_new_connection_sends_everything_in_order_and_ends_the_wait() {
     assert_eq!(page.send_message(4, room(1)), [send(4, room(1))]);
 }
 
-/// Answers as `docs/protocol.md` says: after a refusal, others of the room are refused until the first comes again.
+/// Answers as `docs/protocol.md` says.
 #[derive(Debug, Default)]
 struct Peer {
     committed: Vec<MessageId>,
@@ -173,7 +173,7 @@ struct Conversation {
 }
 
 impl Conversation {
-    /// Below a bound; from a linear congruential generator (Knuth's MMIX).
+    /// A linear congruential generator (Knuth's MMIX).
     fn random(&mut self, bound: u64) -> u64 {
         let (factor, increment) = (6_364_136_223_846_793_005, 1_442_695_040_888_963_407);
         self.random = self.random.wrapping_mul(factor).wrapping_add(increment);
@@ -223,7 +223,7 @@ impl Conversation {
         self.pass_deadline();
     }
 
-    /// The peer waits for a message that was given up until a deadline, when nothing is on its way any more.
+    /// The peer stops waiting for a message that was given up, once nothing is on its way.
     fn pass_deadline(&mut self) {
         if let Some((first, _)) = self.peer.held
             && self.page.state.outbox().find(first).is_none()

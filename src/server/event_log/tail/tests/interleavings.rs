@@ -1,20 +1,18 @@
-//! Every order in which commits and deliveries can meet the loading of a tail.
+//! Every interleaving of commits and deliveries with the loading of a tail.
 
 use super::*;
 use crate::server::store::StreamState;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// The store has the event from now on.
     Commit(Seq),
-    /// By the writer, or by the bus.
     Deliver(Seq),
     InsertTail,
     ReadHead,
     FinishLoading,
 }
 
-/// Streams of steps, each in its own order, merged in every way.
+/// Merges tasks in every way, each in its own order.
 fn interleavings(tasks: &[&[Step]]) -> Vec<Vec<Step>> {
     if tasks.iter().all(|task| task.is_empty()) {
         return vec![Vec::new()];
@@ -66,7 +64,6 @@ impl World {
         self.has_gap |= tails.deliver(&event(seq), publish) == PublishOutcome::Gap;
     }
 
-    /// A gap schedules it.
     fn catch_up(&mut self, tails: &Tails) {
         if self.has_gap {
             let (tail, _) = tails.get_or_insert_tail(Stream::News);

@@ -1,4 +1,4 @@
-//! Threads that deliver, load, replay, evict and catch up at once: what each client receives, and what tails hold.
+//! Threads that deliver, load, replay, evict and catch up at once.
 
 use super::{STORY, event};
 use crate::{
@@ -29,7 +29,6 @@ const STREAM: Stream = Stream::News;
 const MAX_QUEUED_BYTES: usize = 1_000_000;
 const MANY: usize = 100;
 
-/// One stream.
 #[derive(Default)]
 struct MemoryStore {
     rows: Mutex<Vec<EventRow>>,
@@ -111,7 +110,6 @@ impl Node {
         EncodedEvent::encode(STREAM, &row).unwrap()
     }
 
-    /// From the writer, or from the bus.
     fn deliver(&self, event: &EncodedEvent) {
         let publish = |event: &EncodedEvent| self.news_subscribers.publish(event);
         if self.tails.deliver(event, publish) == PublishOutcome::Gap {
@@ -146,7 +144,6 @@ impl Node {
     }
 }
 
-/// A connected client.
 struct Client {
     send_queue: Arc<SendQueue>,
     _subscription: Subscription,
@@ -162,7 +159,7 @@ impl Client {
         client
     }
 
-    /// Subscribes, then renders what is stored, on one of several nodes.
+    /// Subscribes, then renders stored events, on one of several nodes.
     fn render(node: &Node) -> Self {
         let client = Self::subscribe(node, 0);
         block_on(node.tails.position(&node.store, STREAM)).unwrap();
@@ -171,7 +168,7 @@ impl Client {
         Self { after, ..client }
     }
 
-    /// Subscribes and resumes as the SSE handler does, again while the store fails. `after` must be recoverable.
+    /// Resumes as the SSE handler does, with retries. `after` must be recoverable.
     fn resume(node: &Node, after: Seq) -> Self {
         let client = Self::subscribe(node, after);
         let cursor = Cursor {
@@ -211,7 +208,7 @@ impl Client {
         assert_eq!(self.received(), expected, "after {}", self.after);
     }
 
-    /// Events up to `overdue` may come late and twice, but none is left out.
+    /// Events up to `overdue` may come late and twice.
     fn check_received(&self, overdue: Seq, head: Seq) {
         let received = self.received();
         for seq in self.after + 1..=overdue.min(head) {
@@ -224,7 +221,6 @@ impl Client {
     }
 }
 
-/// Without `after` itself.
 fn seqs_between(after: Seq, head: Seq) -> Vec<Seq> {
     (after + 1..=head).collect()
 }
@@ -232,7 +228,7 @@ fn seqs_between(after: Seq, head: Seq) -> Vec<Seq> {
 fn seq_of_story(bytes: &Bytes) -> Seq {
     let text = std::str::from_utf8(bytes).unwrap();
     let id = text.lines().find_map(|line| line.strip_prefix("id: "));
-    // Before a tail is loaded it has no epoch.
+    // Events have no epoch before a tail is loaded.
     let seq = id.unwrap().rsplit(':').next();
     seq.unwrap().parse().unwrap()
 }
@@ -242,7 +238,6 @@ fn join<T>(threads: impl IntoIterator<Item = JoinHandle<T>>) -> Vec<T> {
     threads.map(|thread| thread.join().unwrap()).collect()
 }
 
-/// Commits four events, two of them at once.
 fn write(node: &Arc<Node>) {
     for batch in [1, 2, 1] {
         let events: Vec<_> = (0..batch).map(|_| node.commit()).collect();
@@ -254,7 +249,6 @@ fn write(node: &Arc<Node>) {
 
 const WRITTEN: Seq = 4;
 
-/// One writer, clients that resume, and a store of which the first reads fail.
 fn resume_while_writing(node: &Arc<Node>, failures: usize) {
     *node.store.failures.lock() = failures;
     let connected = Client::connect(node);
@@ -380,7 +374,6 @@ fn whenever_a_tail_is_loaded_only_events_committed_before_may_come_late_or_twice
     check(150, load_while_nodes_deliver);
 }
 
-/// A room whose first events other nodes commit while this one subscribes its members.
 fn publish_from_start() {
     const HEAD: Seq = 4;
     let node = Node::new(MANY, MANY * 1_000);
