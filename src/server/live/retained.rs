@@ -31,7 +31,7 @@ pub(super) struct RetainedFrames {
     by_room: IndexMap<RoomId, RetainedFrame>,
     /// The last ended subject of each room, which no frame brings back.
     ended: HashMap<RoomId, Uuid>,
-    /// The highest seen.
+    /// The highest of the lists.
     term: i64,
     /// Number of this node's last command; term and number of other nodes' latest.
     sent: u64,
@@ -66,7 +66,16 @@ impl RetainedFrames {
         self.sent
     }
 
+    /// False for a frame of a former leader, which may be about a subject that has ended since.
     fn retain(&mut self, room: RoomId, retained: &RetainedFrame) -> bool {
+        !self.is_former_term(retained.term) && self.replace(room, retained)
+    }
+
+    fn is_former_term(&self, term: i64) -> bool {
+        are_known_terms(term, self.term) && term < self.term
+    }
+
+    fn replace(&mut self, room: RoomId, retained: &RetainedFrame) -> bool {
         let has_ended = self.ended.get(&room) == Some(&retained.subject);
         let known = self.by_room.get(&room);
         if has_ended || known.is_some_and(|known| !retained.is_later_than(known)) {
@@ -90,7 +99,7 @@ impl RetainedFrames {
         term: i64,
         frames: &[(RoomId, RetainedFrame)],
     ) -> Vec<(RoomId, ServerFrame)> {
-        if are_known_terms(term, self.term) && term < self.term {
+        if self.is_former_term(term) {
             return Vec::new();
         }
         self.term = self.term.max(term);
@@ -109,7 +118,8 @@ impl RetainedFrames {
             is_open
         });
         for (room, retained) in frames {
-            if self.retain(*room, retained) {
+            // The leader may list a frame that it retained before its term.
+            if self.replace(*room, retained) {
                 changes.push((*room, retained.frame.clone()));
             }
         }
@@ -293,6 +303,22 @@ mod tests {
         assert_eq!(retained.sync(2, &[]), []);
         assert_eq!(retained.sync(2, &[(ROOM, frame(2, 2, 9))]), []);
         assert_eq!(version(&retained), Some(5));
+    }
+
+    #[test]
+    fn a_late_frame_of_a_former_leader_does_not_bring_back_what_its_successor_does_not_list() {
+        let mut retained = RetainedFrames::default();
+        retained.retain(ROOM, &frame(1, 4, 5));
+        let ended = [(ROOM, ServerFrame::Pong { n: 0 })];
+        assert_eq!(retained.sync(5, &[]), ended);
+        assert!(!retained.retain(ROOM, &frame(1, 4, 6)));
+        let listed = [(ROOM, ServerFrame::Pong { n: 7 })];
+        assert_eq!(retained.sync(5, &[(ROOM, frame(2, 4, 7))]), listed);
+        assert!(retained.retain(ROOM, &frame(2, 5, 8)));
+        assert!(
+            retained.retain(ROOM, &frame(2, 0, 9)),
+            "an earlier build has no terms"
+        );
     }
 
     #[test]
