@@ -98,7 +98,7 @@ impl SendQueue {
 
     /// Releases what was held back, except replayed events.
     pub fn uncork(self: &Arc<Self>, replayed: &[(Stream, Seq)]) {
-        let target = self.lock().uncork(replayed, self.max_bytes);
+        let target = self.lock().uncork(replayed);
         self.wake(target);
     }
 

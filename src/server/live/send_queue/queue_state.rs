@@ -51,12 +51,8 @@ impl QueueState {
         if let Some(corked) = &mut self.corked {
             self.queued_bytes += frame.bytes.len();
             corked.push(frame);
-        } else {
-            if frame.position.is_some_and(|event| self.was_replayed(event)) {
-                return WakeTarget::Nobody;
-            }
-            self.queued_bytes += frame.bytes.len();
-            self.queue.push_back(frame.bytes);
+        } else if !self.enqueue(frame) {
+            return WakeTarget::Nobody;
         }
         // One frame may exceed an empty queue's bound: such a client is not slow.
         if self.queued_bytes > max_bytes && bytes_before > 0 {
@@ -66,6 +62,16 @@ impl QueueState {
         } else {
             self.schedule()
         }
+    }
+
+    /// Returns false for an event that was replayed.
+    fn enqueue(&mut self, frame: EncodedFrame) -> bool {
+        let is_new = !frame.position.is_some_and(|event| self.was_replayed(event));
+        if is_new {
+            self.queued_bytes += frame.bytes.len();
+            self.queue.push_back(frame.bytes);
+        }
+        is_new
     }
 
     fn was_replayed(&mut self, (stream, seq): (Stream, Seq)) -> bool {
@@ -106,24 +112,18 @@ impl QueueState {
         WakeTarget::ConnectionTask
     }
 
-    pub(super) fn uncork(&mut self, replayed: &[(Stream, Seq)], max_bytes: usize) -> WakeTarget {
+    /// Corked frames are within the bound; what [`SendQueue::send`](super::SendQueue::send) queued meanwhile may exceed it.
+    pub(super) fn uncork(&mut self, replayed: &[(Stream, Seq)]) -> WakeTarget {
         let corked = self.corked.take().unwrap_or_default();
         for (stream, seq) in replayed {
             self.replayed_up_to.retain(|(earlier, _)| earlier != stream);
             self.replayed_up_to.push((*stream, *seq));
         }
-        let was_scheduled = self.is_scheduled;
         for frame in corked {
             self.queued_bytes -= frame.bytes.len();
-            self.push(frame, max_bytes);
+            self.enqueue(frame);
         }
-        // An ended queue must reach the shard too, for its close frame. The task that uncorks checks for the end
-        // itself.
-        if self.is_scheduled && !was_scheduled {
-            WakeTarget::Shard
-        } else {
-            WakeTarget::Nobody
-        }
+        self.schedule()
     }
 
     pub(super) fn advance(&mut self, mut count: usize) -> u64 {

@@ -129,6 +129,18 @@ async fn a_replay_comes_before_newer_events_and_nothing_comes_twice() {
 }
 
 #[tokio::test]
+async fn corked_events_are_kept_behind_a_replay_larger_than_the_bound() {
+    let send_queue = SendQueue::new(&Flusher::default(), 100);
+    send_queue.push(bytes(30));
+    send_queue.push(bytes(40));
+    send_queue.send(bytes(90).bytes).await.unwrap();
+    send_queue.uncork(&[]);
+    assert_eq!(send_queue.queued_bytes(), 160);
+    let lengths: Vec<_> = send_queue.take().unwrap().iter().map(Bytes::len).collect();
+    assert_eq!(lengths, [90, 30, 40]);
+}
+
+#[tokio::test]
 async fn what_is_pushed_is_written_in_order() {
     let flusher = Flusher::start();
     let send_queue = SendQueue::new(&flusher, 1_000_000);
