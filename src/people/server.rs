@@ -238,7 +238,7 @@ pub async fn change_name(app: &AppState, user: UserId, name: &str) -> Result<()>
     }
 }
 
-/// Sets a password and ends the user's other sessions.
+/// Sets a password and ends the user's other sessions and connections.
 ///
 /// # Errors
 ///
@@ -250,22 +250,37 @@ pub async fn set_password(
     new: String,
 ) -> Result<()> {
     check_strength(&new)?;
-    let account = app.store.find_account(&signed.person.name).await?;
-    if let Some(hash) = account.and_then(|account| account.password_hash) {
+    let known = app.store.find_password_hash(signed.person.id).await?;
+    if let Some(hash) = &known {
         if current.is_empty() {
             return Err(password_exists().into());
         }
-        if !password::verify(current, Some(hash)).await? {
-            return Err(Failure::invalid("The current password is wrong.").into());
+        if !password::verify(current, Some(hash.clone())).await? {
+            return Err(wrong_password().into());
         }
     }
     let hash = password::hash(new).await?;
-    app.store
-        .update_password(signed.person.id, &hash, &signed.token_hash)
+    let updated = app
+        .store
+        .update_password(
+            signed.person.id,
+            known.as_deref(),
+            &hash,
+            &signed.token_hash,
+        )
         .await?;
+    if !updated {
+        return Err(known
+            .map_or_else(password_exists, |_| wrong_password())
+            .into());
+    }
     app.connections
         .close_other_sessions(signed.person.id, &signed.token_hash);
     Ok(())
+}
+
+fn wrong_password() -> Failure {
+    Failure::invalid("The current password is wrong.")
 }
 
 fn check_strength(password: &str) -> Result<(), Failure> {
@@ -343,7 +358,7 @@ pub async fn find_admin_overview(app: &AppState) -> Result<AdminOverview> {
     })
 }
 
-/// Changes another user's role, so that one administrator remains.
+/// Changes another user's role. Administrators keep their own, so that one remains.
 ///
 /// # Errors
 ///
@@ -439,7 +454,53 @@ pub async fn create_admin_claim_path(app: &AppState) -> Result<Option<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::local_path;
+    use super::*;
+    use crate::server::{config::Config, store::testing::TestStorage};
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    #[tokio::test]
+    async fn who_changed_their_name_meanwhile_still_needs_the_current_password() {
+        let storage = TestStorage::new();
+        let given = std::iter::once("rialto".to_owned()).chain(storage.arguments());
+        let config = Arguments::parse_from(given).config;
+        let (app, _) = AppState::new(config, "test".into()).await.unwrap();
+        let person = Person {
+            id: UserId(random::new_id()),
+            name: UserName::new("Ada").unwrap(),
+            role: Role::Guest,
+        };
+        let mut tx = app.store.begin().await.unwrap();
+        let made = app.store.create_user(&mut tx, &person, None, 0).await;
+        assert!(made.unwrap());
+        tx.commit().await.unwrap();
+        let signed = SignedInUser {
+            person,
+            has_password: false,
+            token_hash: "session".to_owned(),
+        };
+        let set = async |current: &str, new: &str| {
+            set_password(&app, &signed, current.to_owned(), new.to_owned()).await
+        };
+        set("", "three thousand ducats").await.unwrap();
+        let name = UserName::new("Beatrice").unwrap();
+        assert!(
+            app.store
+                .update_name(signed.person.id, &name)
+                .await
+                .unwrap()
+        );
+        assert!(set("", "four thousand ducats").await.is_err());
+        assert!(set("a guess", "four thousand ducats").await.is_err());
+        set("three thousand ducats", "four thousand ducats")
+            .await
+            .unwrap();
+    }
 
     #[test]
     fn next_never_leads_to_another_site() {

@@ -161,6 +161,30 @@ async fn a_name_that_many_want_at_once_goes_to_one() {
 }
 
 #[tokio::test]
+async fn of_passwords_set_at_once_one_is_the_first() {
+    let fixture = StoreFixture::new().await;
+    let ada = fixture.person("Ada").await;
+    let hashes: Vec<_> = (0..CONCURRENT_REQUESTS)
+        .map(|n| format!("hash {n}"))
+        .collect();
+    let set = run_concurrently(|n| {
+        let store = fixture.store(n);
+        store.update_password(ada, None, &hashes[n], "session")
+    });
+    let set = set.await.into_iter().map(Result::unwrap);
+    let first: Vec<_> = set.enumerate().filter(|(_, set)| *set).collect();
+    assert_eq!(first.len(), 1, "{first:?}");
+    let (first, _) = first[0];
+    let store = fixture.store(0);
+    let known = store.find_password_hash(ada).await.unwrap();
+    assert_eq!(known.as_ref(), Some(&hashes[first]));
+    let replaced = store
+        .update_password(ada, known.as_deref(), "another", "session")
+        .await;
+    assert!(replaced.unwrap());
+}
+
+#[tokio::test]
 async fn two_people_have_one_direct_room_however_many_ask_for_it() {
     let fixture = StoreFixture::new().await;
     let (ada, bob) = (fixture.person("Ada").await, fixture.person("Bob").await);

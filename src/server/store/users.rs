@@ -186,26 +186,52 @@ impl Store {
         Ok(true)
     }
 
-    /// Sets a user's password; a guest becomes a member. Deletes the user's sessions but that with token hash `keep`.
+    /// Hash of a user's password; none without a password.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn update_password(&self, id: UserId, hash: &str, keep: &str) -> Result<()> {
+    pub async fn find_password_hash(&self, id: UserId) -> Result<Option<String>> {
+        let row: Option<(Option<String>,)> =
+            sqlx::query_as("SELECT password_hash FROM users WHERE id = $1")
+                .bind(id.to_string())
+                .fetch_optional(&self.read_pool)
+                .await?;
+        Ok(row.and_then(|(hash,)| hash))
+    }
+
+    /// Replaces the password with hash `known`; false if it has another. A guest becomes a member. Deletes the user's
+    /// sessions but that with token hash `keep`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn update_password(
+        &self,
+        id: UserId,
+        known: Option<&str>,
+        hash: &str,
+        keep: &str,
+    ) -> Result<bool> {
         let mut tx = self.begin().await?;
-        sqlx::query(
-            "UPDATE users SET password_hash = $2, role = CASE role WHEN 'guest' THEN 'member' ELSE role END WHERE id = $1",
+        let updated = sqlx::query(
+            "UPDATE users SET password_hash = $2, role = CASE role WHEN 'guest' THEN 'member' ELSE role END \
+             WHERE id = $1 AND COALESCE(password_hash, '') = $3",
         )
         .bind(id.to_string())
         .bind(hash)
+        .bind(known.unwrap_or_default())
         .execute(&mut *tx)
         .await?;
+        if updated.rows_affected() == 0 {
+            return Ok(false);
+        }
         sqlx::query("DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2")
             .bind(id.to_string())
             .bind(keep)
             .execute(&mut *tx)
             .await?;
         Self::mark_session_change(&mut tx).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Creates a session.
@@ -314,7 +340,7 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// Consumes the one-time secret and makes the user administrator, if there is none. True for exactly one caller.
+    /// Consumes the one-time secret and makes the user administrator, unless there is an administrator. True for exactly one caller.
     ///
     /// # Errors
     /// When the store fails.
