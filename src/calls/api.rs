@@ -74,7 +74,7 @@ pub async fn become_guest(token: String, name: String) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Creates a guest link to a group call, which expires after `hours` or with the call.
+/// Creates a guest link to a group call. The link expires after `hours`, or with the call.
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session, [`Failure::NotAllowed`] outside the call, [`Failure::Invalid`] for a lifetime out of

@@ -34,7 +34,7 @@ pub async fn find_sidebar() -> Result<Option<Sidebar>, Failure> {
 
 /// A page of a room's history: the newest, or the one before a sequence.
 ///
-/// `mark_read`, the reason for `POST`, marks the newest page as read. Only a rendered page asks for that: an open one sends its cursor.
+/// `mark_read` marks the newest page as read, and is why this is a `POST`. Only a rendered page asks for it: an open page sends its cursor.
 ///
 /// # Errors
 ///

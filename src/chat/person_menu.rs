@@ -22,7 +22,7 @@ use web_sys::{
 #[component]
 pub fn PersonMenu(
     person: Person,
-    /// Their own name has no menu.
+    /// The reader, whose own name has no menu.
     me: UserId,
 ) -> impl IntoView {
     let name = person.name.to_string();

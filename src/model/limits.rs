@@ -45,7 +45,7 @@ pub const MAX_REPLAY_EVENTS: i64 = 1_000;
 
 /// Of a file, unless configured otherwise.
 pub const DEFAULT_UPLOAD_BYTES: u64 = 25_000_000;
-/// Messages and calls (started or joined) that a user can send at once, unless configured otherwise.
+/// Messages that a user can send at once, unless configured otherwise; a started or joined call counts as a message.
 pub const DEFAULT_SEND_BURST: u32 = 200;
 /// Milliseconds until a user can send one more.
 pub const SEND_REFILL_MS: u32 = 20;

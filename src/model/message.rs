@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct MessageText(String);
 
-/// Why a text is no message.
+/// Why a text is not a valid message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MessageTextError {
     #[error("Write something first.")]
@@ -135,7 +135,7 @@ pub enum Content {
         call: CallId,
         /// Milliseconds.
         lasted: Millis,
-        /// Names of all former participants, as of that time. Earlier versions appended " (guest)" to guests.
+        /// Names of all former participants, as of that time. Earlier versions appended " (guest)" to those of guests.
         people: Vec<String>,
         /// Positions of guests in `people`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -29,7 +29,7 @@ pub struct OutboxEntry {
     pub delivery: Delivery,
 }
 
-/// Unacknowledged messages, oldest first. A change of an unknown id returns false.
+/// Unacknowledged messages, oldest first. Changing an unknown entry returns false.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Outbox {

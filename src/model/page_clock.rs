@@ -11,7 +11,7 @@ const MIN_SLEEP: Millis = 6_000;
 /// more costs a reconnect; setting it back changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PageClock {
-    /// Wall less monotonic time, when last read.
+    /// Wall time less monotonic time, when last read.
     offset: Option<Millis>,
     slept: Millis,
 }

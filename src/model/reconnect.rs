@@ -15,7 +15,7 @@ const LATE_TIMER_THRESHOLD: Millis = 1_000;
 /// Milliseconds by which the timer is late after a sleep: deadlines are not extended.
 const SLEEP_THRESHOLD: Millis = 6_000;
 
-/// What concerns the connection.
+/// An event that concerns the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionEvent {
     Start,
@@ -24,7 +24,7 @@ pub enum ConnectionEvent {
     Received,
     Welcomed,
     ReplyRequested,
-    /// Or refused, or to be given up.
+    /// Lost or refused, or to be given up.
     Lost(DisconnectCause),
     /// The browser is online, the page visible, or the user asks.
     RetryNow,
@@ -243,7 +243,7 @@ impl<P: ReconnectPolicy> ReconnectState<P> {
 
     fn connect(&mut self, now: Millis) -> ConnectionEffect {
         self.attempt = self.attempt.wrapping_add(1);
-        // A server that accepts and stays silent is lost too.
+        // A server that accepts and stays silent counts as lost, too.
         self.state = State::Active(Connection {
             phase: ConnectPhase::Connecting,
             phase_since: now,

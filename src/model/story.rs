@@ -120,7 +120,7 @@ pub struct Story {
     pub headline: String,
     /// About 200 characters of plain text.
     pub summary: String,
-    /// Sanitised by the server.
+    /// Sanitized by the server.
     pub html: String,
     pub topic: String,
     pub urgency: Urgency,

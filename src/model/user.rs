@@ -8,9 +8,9 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Without an account.
+    /// A name without an account.
     Guest,
-    /// With a password.
+    /// An account with a password.
     Member,
     Editor,
     Admin,
@@ -36,7 +36,7 @@ impl Role {
         self >= Self::Editor
     }
 
-    /// Whether it may create public rooms.
+    /// Whether this role may create public rooms.
     #[must_use]
     pub fn can_create_rooms(self) -> bool {
         self >= Self::Editor
@@ -72,7 +72,7 @@ impl FromStr for Role {
 #[serde(transparent)]
 pub struct UserName(String);
 
-/// Why a text is no valid line.
+/// Why a text is not a valid single line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SingleLineError {
     #[error("Enter at least one character.")]

@@ -188,6 +188,7 @@ impl NewsStream {
     pub fn resume_from(self, from: &Cursor) {
         let mut moved = false;
         if self.is_of_other_epoch(from) {
+            // The banner may be of another epoch too.
             self.connection
                 .with(|connection| connection.needs_status = true);
         }

@@ -16,7 +16,7 @@ pub struct StreamPolicy {
     silence_timeout: Millis,
     /// Or of the attempt, if no event followed.
     last_event_at: Millis,
-    /// When first attempted, or last known to work.
+    /// When the connection was first attempted, or last known to work.
     lost_at: Option<Millis>,
 }
 

@@ -21,7 +21,7 @@ struct PresenceState {
     crowd: u32,
 }
 
-/// The people online or away, by name; incomplete above [`limits::MAX_LISTED_PEOPLE`]. A change notifies that person's readers.
+/// The people online or away, by name; incomplete above [`limits::MAX_LISTED_PEOPLE`]. A change notifies only that person's readers.
 #[derive(Debug, Clone, Copy)]
 pub struct PresenceList(Store<PresenceState>);
 

@@ -93,6 +93,7 @@ async fn request_reconnect(control: &ControlFile, user: UserId) -> Result<(), St
     match answer {
         Ok(answer) if answer.status().is_success() => Ok(()),
         Ok(answer) => Err(format!("rejected the request ({})", answer.status())),
+        // Without a running server there are no pages.
         Err(why) if why.is_connect() => Ok(()),
         Err(why) => Err(format!("did not respond: {why}")),
     }

@@ -81,7 +81,7 @@ fn Settings(me: CurrentUser, more: ViewFnOnce) -> impl IntoView {
                 form.reset();
             }
         }
-        // Set in another tab.
+        // The password was set in another tab.
         Err(failure) if failure == password_exists() => viewer.update(CurrentUser::gain_password),
         Err(_) => {}
     });

@@ -55,7 +55,7 @@ pub fn event_id(epoch: &Epoch, seq: Seq) -> String {
 /// A `Last-Event-ID` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastEventId {
-    /// None in ids of earlier versions: bare sequences.
+    /// None in ids of earlier versions, which were bare sequences.
     pub epoch: Option<Epoch>,
     pub seq: Seq,
 }
@@ -83,7 +83,7 @@ impl FromStr for LastEventId {
     }
 }
 
-/// A sequence in decimal digits; none for a sign or a larger number.
+/// A sequence in decimal digits; none for a sign or a number that is too large.
 #[must_use]
 pub fn parse_seq(text: &str) -> Option<Seq> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());

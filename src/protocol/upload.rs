@@ -17,8 +17,9 @@ const CHUNK_FRAME_KIND: u8 = 1;
 /// A chunk of an upload, borrowed from its frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk<'a> {
-    /// Also the message's.
+    /// Also the id of the resulting message.
     pub id: MessageId,
+    /// Of the data in the file, in bytes.
     pub offset: u64,
     pub data: &'a [u8],
 }

@@ -26,7 +26,7 @@ pub enum ClientFrame {
         cursors: Vec<RoomCursor>,
         #[serde(default = "default_true")]
         visible: bool,
-        /// Higher with each connection: the one with the lower number ends.
+        /// Higher with each connection: of two, the one with the lower number ends.
         #[serde(default)]
         incarnation: u32,
     },
@@ -68,6 +68,7 @@ pub enum ClientFrame {
         room: RoomId,
         seq: Seq,
     },
+    /// Sent at most every 3 s; others show it for 5 s.
     Typing {
         room: RoomId,
     },
@@ -141,7 +142,7 @@ pub enum ServerFrame {
         /// Commit time.
         at: Millis,
     },
-    /// Of a message or file, final except after `too_fast` and `unavailable`.
+    /// A message or file was refused, for good except with `too_fast` and `unavailable`.
     Refused(Refusal),
     /// Chunks may follow.
     UploadReady {
@@ -173,7 +174,7 @@ pub enum ServerFrame {
         #[serde(flatten)]
         entry: PersonPresence,
     },
-    /// While not all people are listed.
+    /// People online or away, while not all are listed.
     Crowd {
         #[serde(rename = "people")]
         count: u32,
@@ -198,7 +199,7 @@ pub enum ServerFrame {
     GroupCall {
         group: GroupCallView,
     },
-    /// Of any other frame. The connection stays open.
+    /// Any other frame was refused. The connection stays open.
     Error(Refusal),
 }
 

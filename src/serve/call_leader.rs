@@ -121,7 +121,7 @@ async fn handle_requests(
     sync.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            // After a pause of the process, the lease is renewed before requests.
+            // After a pause of the process, the lease is renewed before requests are handled.
             biased;
             _ = renewal.tick() => match lease.renew(outage.connectivity()).await {
                 Renewal::Held => {}

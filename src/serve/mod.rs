@@ -155,7 +155,7 @@ pub async fn run(config: Config) -> Result<(), String> {
     }
     stopping.connections.close();
     close_live_connections(&app).await;
-    // For clients that do not read the close frame.
+    // Cuts off clients that do not read the close frame.
     let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, stopping.connections.wait()).await;
     calls_shutdown.cancel();
     // Stores decisions about calls.

@@ -175,7 +175,7 @@ mod tests {
     fn the_style_sheet_can_be_replaced_under_cargo_leptos_watch() {
         let nowhere = tempfile::tempdir().unwrap().path().join("site");
         let assets = Assets::read(&options(&nowhere), true);
-        // The script looks for "pkg/rialto.css" in the URL.
+        // The reload script of cargo-leptos looks for "pkg/rialto.css" in the URL.
         assert!(assets.stylesheet.starts_with("/pkg/rialto.css?build="));
     }
 

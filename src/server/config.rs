@@ -267,7 +267,7 @@ fn parse_ice_servers(json: &str) -> Result<IceServers, String> {
     })
 }
 
-/// At least one second.
+/// An interval is at least one second.
 fn parse_interval(text: &str) -> Result<Duration, String> {
     let wrong =
         || format!("{text:?} is not an interval. Use a number with s, m, h or d, such as 6h");

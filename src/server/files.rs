@@ -147,7 +147,7 @@ impl Files {
     }
 }
 
-/// From the beginning; returns the SHA-256.
+/// Copies from the beginning; returns the SHA-256.
 async fn copy_hashing(
     mut from: fs::File,
     into: &mut (impl AsyncWrite + Unpin),

@@ -108,7 +108,7 @@ pub struct RequestLabels {
 /// Label of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RouteLabels {
-    /// Without the wildcard part; `other` for unmatched paths.
+    /// Pattern without its wildcard part; `other` for unmatched paths.
     pub route: Cow<'static, str>,
 }
 

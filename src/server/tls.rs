@@ -1,4 +1,4 @@
-//! TLS (RFC 8446) towards other servers.
+//! TLS (RFC 8446) toward other servers.
 
 /// Makes ring the process's crypto provider. Must run before the first https request; repeatable.
 pub fn install_crypto_provider() {

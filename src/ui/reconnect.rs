@@ -42,6 +42,7 @@ pub trait ReconnectingClient: Copy + 'static {
     /// Opens or closes the connection.
     fn apply(self, effect: ConnectionEffect);
 
+    /// Reports that time has passed; called often.
     fn on_timer(self) {
         self.dispatch(ConnectionEvent::Timer);
     }
@@ -62,6 +63,7 @@ pub trait ReconnectingClient: Copy + 'static {
         }
     }
 
+    /// Starts a timer for the next deadline.
     fn set_timer(self) {
         if let Some(deadline) = self.with_reconnect(|state| state.deadline()).flatten() {
             let delay: Millis = (deadline - page_now()).max(0);

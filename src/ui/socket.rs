@@ -366,7 +366,7 @@ impl Socket {
     }
 
     fn on_close(self, code: u16) {
-        // Client ids are unique: the server accepted, late, a connection that this page had given up.
+        // Client ids are unique: the replacement is a connection that this page had given up and the server accepted late.
         let is_replaced = code == CloseCode::Replaced.code();
         if is_replaced || CloseCode::should_reconnect(code) {
             self.dispatch(ConnectionEvent::Lost(DisconnectCause::ServerUnavailable));

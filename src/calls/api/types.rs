@@ -26,7 +26,7 @@ pub struct PastCall {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum GuestLinkTarget {
-    /// The call is over, or the link revoked or expired.
+    /// The call is over, or the link was revoked or has expired.
     #[serde(rename = "nowhere")]
     Invalid,
     /// A call in a room of the signed-in person, who needs no link.
@@ -69,7 +69,7 @@ pub struct GuestLinkSummary {
 /// A new link. Its URL cannot be retrieved again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewGuestLink {
-    /// Within the site.
+    /// The path within the site.
     pub path: String,
     pub link: GuestLinkSummary,
 }

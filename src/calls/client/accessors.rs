@@ -27,7 +27,7 @@ impl CallsClient {
         self.waiting_call.into()
     }
 
-    /// The peer's status; `None` without one.
+    /// Status of the peer at a seat; `None` if the seat has no peer.
     #[must_use]
     pub fn peer_status(&self, seat: Seat) -> Memo<Option<PeerStatus>> {
         let statuses = self.peer_statuses;
@@ -65,7 +65,7 @@ impl CallsClient {
         self.group_calls.into()
     }
 
-    /// The active or last speaker, if any is in the call.
+    /// The active speaker, or the last one if still in the call.
     #[must_use]
     pub fn active_speaker(&self) -> Signal<Option<Seat>> {
         self.active_speaker.into()

@@ -32,7 +32,7 @@ const ROUND_TRIP_SAMPLES: u32 = 5;
 pub struct RelayTimings {
     /// Until the connection opened.
     pub connect_time: Millis,
-    /// The median.
+    /// Median of the samples.
     pub round_trip_time: Millis,
 }
 
@@ -67,7 +67,7 @@ impl TestPeer {
                     .connection
                     .add_ice_candidate_with_opt_rtc_ice_candidate(Some(&candidate));
                 spawn_local(async move {
-                    // Other candidates follow.
+                    // One candidate may fail; others follow.
                     let _ = JsFuture::from(added).await;
                 });
             }
@@ -194,7 +194,7 @@ async fn measure_round_trip(peer: &TestPeer, channel: &RtcDataChannel) -> Option
     Some(browser::monotonic_now() - started_at)
 }
 
-/// RFC 8829.
+/// Exchanges offer and answer (RFC 8829).
 async fn negotiate(one: &RtcPeerConnection, other: &RtcPeerConnection) -> Result<(), JsValue> {
     let offer = JsFuture::from(one.create_offer()).await?;
     let offer: &RtcSessionDescriptionInit = offer.unchecked_ref();

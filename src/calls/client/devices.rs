@@ -104,7 +104,7 @@ impl Devices {
             .with(|activity| activity.is_talking_while_muted())
     }
 
-    /// Whether the open microphone is silent.
+    /// Whether the open microphone is completely silent, as if dead.
     #[must_use]
     pub fn is_microphone_silent(&self) -> bool {
         self.microphone_activity

@@ -1,4 +1,4 @@
-//! Synchronises the peer connections with the call state, and handles their events.
+//! Synchronizes the peer connections with the call state, and handles their events.
 
 use super::{
     CallsClient,

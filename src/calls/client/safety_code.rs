@@ -1,7 +1,7 @@
 //! The safety code lets two people detect interception of their call.
 //!
 //! Media and data are encrypted end to end (DTLS-SRTP, RFC 5764), but the key fingerprints pass through the server (RFC
-//! 8122). The code, a hash of both, differs between the two people if a server replaces a fingerprint. Its 30 digits
+//! 8122). The code, a hash of both fingerprints, differs between the two people if a server replaces a fingerprint. Its 30 digits
 //! are about 100 bits, too many to find colliding keys during call setup.
 
 use crate::ui::browser;

@@ -177,7 +177,7 @@ impl CallTable {
         self.app.connections.retain_frame(room, retained);
     }
 
-    /// Publishes the open group calls to all nodes.
+    /// Publishes the open group calls to all nodes, so that each corrects what it missed.
     pub fn publish_group_calls(&self) {
         let open = self.lock();
         let Some(term) = open.current_term() else {

@@ -1,4 +1,4 @@
-//! The task of a two-party call: decides, stores and publishes its changes.
+//! The task of a two-party call: handles commands in order, and stores each change before it publishes it.
 
 mod signals;
 
@@ -185,7 +185,7 @@ impl CallTask {
         };
         let request = Request::HangUp;
         let client = self.call.caller_client;
-        // Fails only after the end.
+        // Fails only after the call's end.
         let _ = self
             .apply_input(
                 Input::Requested {

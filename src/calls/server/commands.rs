@@ -74,7 +74,7 @@ pub(super) enum GroupCallCommand {
     },
 }
 
-/// Never waits. Commands that find the queue full may overtake one another. An ended call needs none.
+/// Never waits. Commands that find the queue full may overtake one another. An ended call needs no command.
 pub(super) fn deliver<T: Send + 'static>(command_tx: &mpsc::Sender<T>, command: T) {
     if let Err(TrySendError::Full(command)) = command_tx.try_send(command) {
         let command_tx = command_tx.clone();

@@ -1,4 +1,4 @@
-//! The task of a group call: decides, stores and publishes its changes.
+//! The task of a group call: handles commands in order, and stores each change before it publishes it.
 
 mod guests;
 mod storage;
@@ -165,7 +165,7 @@ impl GroupCallTask {
             GroupCallCommand::Join { from, id } => self.handle_join(&from, id).await,
             GroupCallCommand::Signal { from, to, signal } => self.relay_signal(&from, to, signal),
             GroupCallCommand::Leave { user, done } => {
-                // Fails only after the end.
+                // Fails only after the call's end.
                 let _ = self.apply_input(GroupCallInput::Leave { user }).await;
                 let _ = done.send(());
             }

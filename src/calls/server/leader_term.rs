@@ -38,7 +38,7 @@ impl LeaderTerm {
         self.over.cancelled().await;
     }
 
-    /// Runs a future; none if the term ends first.
+    /// Runs a future; `None` if the term ends first.
     pub(super) async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             // After the end, the future is not polled again.

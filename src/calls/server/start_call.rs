@@ -102,6 +102,7 @@ impl CallRegistry {
                 media,
             };
             match self.decide_start(start) {
+                // Without success, a call with this id has ended since the lookup.
                 StartDecision::NewCall(term, call, command_rx) => {
                     if self
                         .spawn_call_task(term, call, parties.clone(), command_rx)

@@ -1,6 +1,6 @@
 //! The dock: shows the call on every page and across navigation.
 //!
-//! In a wide window it is a card in the corner. On a phone, a minimised call is a bar in the flow of the page: it covers neither text nor
+//! In a wide window it is a card in the corner. On a phone, a minimized call is a bar in the flow of the page: it covers neither text nor
 //! composer.
 
 use super::{
@@ -74,7 +74,7 @@ pub fn Dock() -> impl IntoView {
     let dock = NodeRef::<html::Div>::new();
     let focus_before = FocusBefore::default();
 
-    // Navigation minimises the call.
+    // Navigation minimizes the call.
     let path = use_location().pathname;
     Effect::new(move |before: Option<String>| {
         let now = path.get();

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-/// False while the call is minimised.
+/// False while the call is minimized.
 #[derive(Debug, Clone, Copy)]
 pub struct DockExpanded(pub RwSignal<bool>);
 

@@ -84,7 +84,7 @@ fn InvalidLink() -> impl IntoView {
     }
 }
 
-/// Retrying reloads the page, because of the cookie's path.
+/// Retrying reloads the page, because the guest cookie is sent only to the page's path.
 #[component]
 fn LinkFailure(failure: Failure) -> impl IntoView {
     set_page_status(&failure);

@@ -4,7 +4,7 @@ use super::dock_size::use_dock_expanded;
 use crate::ui::icon::{Glyph, Icon};
 use leptos::prelude::*;
 
-/// Toggles a panel; hidden while the call is minimised.
+/// Toggles a panel; hidden while the call is minimized.
 #[component]
 pub fn PanelButton(label: &'static str, glyph: Glyph, open: RwSignal<bool>) -> impl IntoView {
     view! {
@@ -21,7 +21,7 @@ pub fn PanelButton(label: &'static str, glyph: Glyph, open: RwSignal<bool>) -> i
     }
 }
 
-/// Minimises or expands the call.
+/// Minimizes or expands the call.
 #[component]
 pub fn ResizeButton() -> impl IntoView {
     let is_expanded = use_dock_expanded();

@@ -37,6 +37,7 @@ fn shortcut_for_key(key: &str) -> Option<Shortcut> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FocusKind {
     Nothing,
+    /// Space presses it.
     Control,
     Field,
 }

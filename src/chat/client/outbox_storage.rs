@@ -19,7 +19,7 @@ impl OutboxStorage {
         }
     }
 
-    /// `None` after the first call. Browser only.
+    /// The outbox from before a reload; `None` after the first call. Browser only.
     pub(super) fn load(self, author: UserId) -> Option<Outbox> {
         if self.key.with_value(Option::is_some) {
             return None;
@@ -34,7 +34,7 @@ impl OutboxStorage {
     pub(super) fn save(self, outbox: &Outbox) {
         self.key.with_value(|key| {
             if let Some(key) = key {
-                // Serialising our own type cannot fail.
+                // Serializing our own type cannot fail.
                 let text = serde_json::to_string(outbox).unwrap_or_default();
                 browser::session_storage_set(key, &text);
             }

@@ -1,4 +1,4 @@
-//! The current user's rooms: a change notifies only that room's readers.
+//! The current user's rooms. A change of a room notifies only its readers.
 
 use crate::model::{
     RoomId,

@@ -1,4 +1,4 @@
-//! Files sent in chunks over the page's WebSocket: few are in flight, so that chat does not wait.
+//! Files sent in chunks over the page's WebSocket. Few chunks are in flight, so that chat does not wait.
 
 use crate::{
     model::{

@@ -235,7 +235,7 @@ fn OlderMessages(room: RoomId, slug: String, oldest: Seq, scroll: TimelineScroll
     }
 }
 
-/// Its height is reserved.
+/// Its height is reserved, so that nothing shifts.
 #[component]
 fn TypingLine(room: RoomId) -> impl IntoView {
     let chat = use_chat();

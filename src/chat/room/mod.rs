@@ -80,6 +80,7 @@ pub fn RoomPageView() -> impl IntoView {
 /// Recreates the elements for each page: Leptos would reuse those of another room, with the text typed there.
 #[component]
 fn KeyedRoom(page: RoomHistory, me: Person) -> impl IntoView {
+    // Every answer has its own id.
     let key = page.form_message_id;
     view! {
         <For each=move || [page.clone()] key=move |_| key let:page>

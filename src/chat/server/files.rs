@@ -92,7 +92,7 @@ enum FileResponse {
     RangeNotSatisfiable,
 }
 
-/// RFC 9110 sections 13 and 14. Several ranges get the whole file.
+/// Conditional and range requests (RFC 9110 sections 13 and 14). Several ranges get the whole file.
 fn select_response(request_headers: &HeaderMap, tag: &str, size: u64) -> FileResponse {
     let text = |name| {
         request_headers
@@ -135,7 +135,7 @@ const ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// RFC 6266: recognised images are inline, other files attachments.
+/// RFC 6266: recognized images are inline, other files attachments.
 fn disposition(inline: bool, name: &str) -> HeaderValue {
     let disposition = if inline { "inline" } else { "attachment" };
     let name = utf8_percent_encode(name, ATTR_CHAR);

@@ -24,7 +24,7 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Chat behind the WebSocket, one per process.
+/// The chat service behind the WebSocket, one per process.
 #[derive(Debug)]
 pub struct ChatService {
     app: Arc<AppState>,

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 /// Beyond it, nothing is held back in further rooms.
 const MAX_HELD_ROOMS: usize = 64;
-/// Of a room; of later ones, the newest is known.
+/// Per room. Beyond it, only the newest follower is known.
 const MAX_FOLLOWERS: usize = 64;
 /// Of a message that follows one whose time to retry has come.
 const OVERDUE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ struct HeldRoom {
     room: RoomId,
     /// The room's other messages wait for it.
     first: MessageId,
-    /// A client sends one of them again only after `first`, or without it.
+    /// Refused because of `first`: a client sends one of them again only after it, or without it.
     followers: Vec<MessageId>,
     code: ErrorCode,
     retry_at: Instant,

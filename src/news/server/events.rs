@@ -285,7 +285,7 @@ impl SseSession {
             }),
             Err(over) => over,
         };
-        // A client that misses it resumes by its cursor.
+        // A client that misses the resync resumes by its cursor.
         let _ = timeout(FINAL_WRITE_TIMEOUT, Box::pin(self.send_resync(end))).await;
         self.queue.abort();
     }
@@ -383,7 +383,7 @@ pub async fn run_heartbeats(app: Arc<AppState>) {
 
 /// Without an id the client's cursor stays unchanged.
 fn encode_event(name: &str, id: Option<String>, data: &impl Serialize) -> Bytes {
-    // Text and numbers always serialise; JSON has no line breaks outside strings.
+    // Text and numbers always serialize; JSON has no line breaks outside strings.
     let json = serde_json::to_string(data).unwrap_or_default();
     let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
     Bytes::from(format!("event: {name}\n{id}data: {json}\n\n"))

@@ -1,4 +1,4 @@
-//! Markdown to sanitised HTML.
+//! Markdown to sanitized HTML.
 //!
 //! The author is not trusted. Nesting is bounded before the HTML parser sees it, so that hostile input costs linear time.
 
@@ -17,12 +17,13 @@ const MAX_NESTING_DEPTH: usize = 12;
 /// A rendered story body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderedBody {
+    /// Sanitized.
     pub html: String,
     /// About 200 characters of plain text.
     pub summary: String,
 }
 
-/// Renders and sanitises a body.
+/// Renders and sanitizes a Markdown body.
 #[must_use]
 pub fn render(body: &str) -> RenderedBody {
     let events = events(body);
@@ -36,7 +37,7 @@ pub fn render(body: &str) -> RenderedBody {
     }
 }
 
-/// For keyboard scrolling (WCAG 2.1.1). Replacement is safe: sanitised tags have no attributes, and text is escaped.
+/// For keyboard scrolling (WCAG 2.1.1). Replacement is safe: sanitized tags have no attributes, and text is escaped.
 fn add_keyboard_scrolling(clean: &str) -> String {
     const SCROLL_REGION_TAG: &str =
         r#"<div class="table-scroll" role="region" aria-label="Table" tabindex="0">"#;

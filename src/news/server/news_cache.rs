@@ -17,7 +17,7 @@ use crate::{
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 
-/// One is for requests that started before the current one.
+/// One is for requests that started before the current snapshot.
 const MAX_CACHED_SNAPSHOTS: usize = 2;
 
 /// The latest news at one position of the stream.
@@ -25,7 +25,7 @@ const MAX_CACHED_SNAPSHOTS: usize = 2;
 pub struct NewsSnapshot {
     cursor: Cursor,
     stories: Vec<Story>,
-    /// Older stories are before it.
+    /// Older stories are before this sequence.
     older: Option<Seq>,
     topics: Vec<String>,
     breaking: Option<Story>,
@@ -157,7 +157,7 @@ impl NewsCache {
         if topic.is_none() && before.is_none() {
             return Ok(self.latest_snapshot().await?.latest_stories());
         }
-        // First: a story is delivered twice rather than never.
+        // First: a story published in between is delivered twice rather than never.
         let cursor = self.cursor().await?;
         read_stories(&self.store, &cursor, topic, before).await
     }

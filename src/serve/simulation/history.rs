@@ -133,7 +133,7 @@ impl History {
         }
     }
 
-    /// The page asked for later events.
+    /// The page asked for the events after these cursors.
     pub(super) fn record_cursors(&self, page: usize, cursors: &[RoomCursor]) {
         let mut records = self.records();
         for RoomCursor { room, cursor } in cursors {

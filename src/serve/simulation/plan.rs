@@ -216,7 +216,7 @@ impl From<StatementFault> for Fault {
 }
 
 impl FaultAction {
-    /// None for a moment, or without a planned end.
+    /// None for a fault at one moment, or without a planned end.
     fn duration_ms(&self) -> Option<u64> {
         match *self {
             Self::StoreBlackHole { ms, .. }

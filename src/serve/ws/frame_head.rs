@@ -40,7 +40,7 @@ pub(super) fn read_subject(text: &str) -> Option<Box<FrameSubject>> {
     })
 }
 
-/// Of a `hello`, which is not kept.
+/// The `ref` of a `hello`, which is not kept.
 pub(super) fn read_reference(text: &str) -> Option<FrameReference> {
     let has_reference = text.contains("\"ref\"");
     has_reference.then(|| FrameHead::read(text).reference)?

@@ -100,7 +100,7 @@ async fn start_session(
 ) -> Result<ClientSession, ConnectionEnd> {
     send_queue.send(head).await?;
     let hello = timeout(HELLO_TIMEOUT, read_hello(socket)).await;
-    // A stalled network delays it too, so the client may retry.
+    // A stalled network delays the hello too, so the client may retry.
     let hello = hello.unwrap_or(Err(ConnectionEnd::Closed(CloseCode::HeartbeatTimeout)))?;
     let connection = Connection::new(
         hello.client,

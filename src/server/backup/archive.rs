@@ -43,6 +43,7 @@ pub(super) struct Manifest {
     pub(super) epoch: Option<Epoch>,
     pub(super) made_at: Millis,
     pub(super) store_sha256: String,
+    /// Number of files that the store refers to; the archive may lack some.
     pub(super) files: usize,
 }
 
@@ -161,7 +162,7 @@ impl ArchiveWriter {
         }
     }
 
-    /// Writes checksums and end, and waits until all is on disk.
+    /// Writes the checksums and the end, waits until all is on disk, and returns the archive's size.
     pub(super) async fn finish(mut self) -> Result<u64> {
         let sums = std::mem::take(&mut self.sums).into_bytes();
         self.append_bytes(&Entry::Sums, sums).await?;
@@ -211,7 +212,7 @@ impl ArchiveWriter {
     }
 }
 
-/// An extracted archive with right checksums.
+/// An extracted archive whose checksums are right.
 #[derive(Debug)]
 pub(super) struct Extracted {
     pub(super) store: PathBuf,

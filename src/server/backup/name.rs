@@ -7,7 +7,7 @@ use time::{Date, Month, OffsetDateTime, Time, UtcOffset, macros::format_descript
 const PREFIX: &str = "rialto-";
 const SUFFIX: &str = ".tar";
 
-/// Named by the second in which it began.
+/// Names a backup by the second in which it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct BackupName {
     began_at: OffsetDateTime,

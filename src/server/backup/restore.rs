@@ -26,7 +26,7 @@ use std::{
 
 /// In the data folder.
 const EXTRACTED: &str = "restore.partial";
-/// Entries that hold no data.
+/// Entries of a data folder that hold no data.
 const IGNORED: [&str; 3] = [EXTRACTED, "lock", "lost+found"];
 
 /// Options of `rialto restore`.
@@ -83,7 +83,7 @@ pub async fn restore(data: &DataConfig, backup: &Path) -> Result<RestoreSummary>
     let _lock = DataLock::acquire(folder, Sharing::Exclusive)?;
     check_empty(folder)?;
     let extracted_dir = folder.join(EXTRACTED);
-    // Of a killed restore.
+    // Left by a killed restore.
     let _ = fs::remove_dir_all(&extracted_dir);
     create_private_dir(&extracted_dir)
         .map_err(|why| data_folder::describe(&extracted_dir, Action::Create, &why))?;
@@ -204,7 +204,7 @@ async fn put_files(data: &DataConfig, extracted: &BTreeMap<String, PathBuf>) -> 
     Ok(())
 }
 
-/// Returns the target folder; none on another file system.
+/// Returns the target folder; none if that is on another file system.
 fn move_file(folder: &Path, hash: &str, path: &Path) -> Result<Option<PathBuf>> {
     let target = folder.join(hash.get(..2).unwrap_or_default());
     fs::create_dir_all(&target)?;

@@ -21,7 +21,7 @@ pub struct ClientListAssembly {
 }
 
 impl ClientListAssembly {
-    /// Adds a part; returns the clients once the list is complete. `part` is none from an earlier build.
+    /// Adds a part; returns the clients once the list is complete. `part` is none from a node of an earlier build.
     pub fn add(
         &mut self,
         part: Option<ListPart>,

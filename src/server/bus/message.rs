@@ -1,5 +1,5 @@
-//! Messages between nodes, each a self-contained JSON value. Nodes of earlier builds send no numbers and terms: they
-//! are none or 0.
+//! Messages between nodes, each a self-contained JSON value. Nodes of earlier builds send no numbers, terms and parts:
+//! these fields are then none or 0.
 
 use super::{ListPart, SentCounts};
 use crate::{
@@ -152,7 +152,7 @@ pub enum RemoteCommand {
         #[serde(default)]
         number: u64,
     },
-    /// Sends a subject's last frame; the room retains none after it.
+    /// Sends a subject's last frame to a room, which then retains no frame of the subject.
     ClearFrame {
         room: RoomId,
         subject: Uuid,

@@ -80,7 +80,7 @@ pub struct BusError(String);
 #[error("no node leads at the moment")]
 pub struct NoLeader;
 
-/// A role that one node leads; the last part of its subject.
+/// A role in which one node leads, named by the last part of its subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaderRole(pub &'static str);
 
@@ -175,7 +175,7 @@ impl Bus {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a request to a role's leader, repeatedly until it is acknowledged.
+    /// Sends a request to a role's leader until it is acknowledged; the leader may get it more than once.
     ///
     /// # Errors
     /// [`NoLeader`] after eight seconds without a reply, and at once while NATS is disconnected.

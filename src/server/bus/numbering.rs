@@ -54,7 +54,7 @@ impl ReceivedCounts {
             Channel::AllNodes => &mut self.all,
             Channel::ThisNode => &mut self.own,
         };
-        // The first exchange of lists covers what was sent before.
+        // The first exchange of lists covers what was sent before the first message.
         let expected = last.map_or(number, |last| last + 1);
         *last = Some(number.max(expected - 1));
         number > expected

@@ -18,7 +18,7 @@ use tokio::{
     time::sleep,
 };
 
-/// Of one disconnected node; NATS clients keep as many or more.
+/// Messages kept for one disconnected node; NATS clients keep as many or more.
 const MAX_UNSENT: usize = 1_024;
 
 /// Probabilities of faults for each message, in thousandths.

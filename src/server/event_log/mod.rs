@@ -54,7 +54,7 @@ pub struct NewMessage {
 #[derive(Debug, Clone)]
 pub struct NewStory {
     pub draft: StoryDraft,
-    /// Sanitised body.
+    /// Sanitized body.
     pub html: String,
     pub summary: String,
     /// Preferred; a similar one is used if it is taken.
@@ -207,7 +207,7 @@ impl EventLog {
         self.fanout.track_stream(&self.store, stream);
     }
 
-    /// As [`Self::replay`], for one topic of the news: other stories do not count towards the bound.
+    /// As [`Self::replay`], for one topic of the news: other stories do not count toward the bound.
     ///
     /// # Errors
     /// When the store fails.

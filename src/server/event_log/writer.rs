@@ -1,7 +1,7 @@
 //! Group commit: requests that arrive during a commit form the next batch, which shares the cost of durability. A
 //! rejected batch is committed entry by entry, so a bad entry fails alone.
 //!
-//! If the connection breaks, the outcome is unknown. Entries are idempotent, so the batch is retried for up to
+//! If the connection breaks during a commit, the outcome is unknown. Entries are idempotent, so the batch is retried for up to
 //! [`COMMIT_RETRY_TIMEOUT`]. What an abandoned batch committed is published before anything newer, so that subscribers
 //! see no gap.
 //!
@@ -37,6 +37,7 @@ const MIN_RETRY_DELAY: Duration = Duration::from_millis(20);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// PostgreSQL ends the transaction of a stopped node after four seconds.
 const BLOCKED_TIMEOUT: Duration = Duration::from_secs(10);
+/// For appends that are blocked or in doubt.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Outcomes and events, both in order.
@@ -243,7 +244,7 @@ impl Writer {
                     return result;
                 }
             };
-            // Nothing is committed, and the caller decides.
+            // Nothing is committed, and the caller knows what to do.
             if is_lock_timeout(&error) {
                 return Err(error.into());
             }

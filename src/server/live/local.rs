@@ -1,4 +1,4 @@
-//! Frames for this node's clients: every node sends its own what it reads in the event log.
+//! Frames for this node's clients: every node sends its own clients what it reads in the event log.
 
 use super::{ConnectionRegistry, EncodedFrame};
 use crate::{

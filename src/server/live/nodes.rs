@@ -177,8 +177,8 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Adds another node's client. None if it is registered, also with a higher incarnation, or another user has the
-    /// id.
+    /// Adds another node's client. None if it is registered already, perhaps with a higher incarnation, or another user
+    /// has the id.
     pub fn register_remote(
         &self,
         node: NodeId,

@@ -188,8 +188,8 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Records and publishes a client's visibility. Other nodes are not told of a replaced connection's: they would
-    /// take it for the newer one's.
+    /// Records and publishes a client's visibility. Other nodes are not told that of a replaced connection: they would
+    /// take it for the newer connection's.
     pub fn set_visible(&self, connection: &Connection, visible: bool) {
         let mut state = self.lock();
         connection.set_visible(visible);

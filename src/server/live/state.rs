@@ -33,7 +33,7 @@ pub(super) struct State {
 #[derive(Debug, Default)]
 pub(super) struct UserConnections {
     pub(super) connections: Vec<Arc<Connection>>,
-    /// Includes at least the direct rooms of clients on other nodes.
+    /// Rooms of the user's clients; of clients on other nodes, at least the direct rooms.
     pub(super) rooms: IndexSet<RoomId>,
 }
 

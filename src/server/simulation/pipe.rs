@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// One end; dropping it ends both directions.
+/// One end of a connection; dropping it ends both directions.
 #[derive(Debug)]
 pub(crate) struct PipeEnd {
     pipe: Arc<Pipe>,
@@ -135,7 +135,7 @@ impl PipeEnd {
         if has_broken || direction.is_refused || direction.ends_at.is_some() {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        // Keeps the order.
+        // Keeps the order, also if the delay has shrunk.
         let at = direction
             .chunks
             .back()

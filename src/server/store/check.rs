@@ -160,7 +160,7 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Streams, and events ever appended.
+/// Returns the numbers of streams and of events ever appended.
 async fn check_streams(
     store: &mut AnyConnection,
     findings: &mut Vec<Finding>,
@@ -211,7 +211,7 @@ fn extend_bounded(
 
 struct Rule {
     subject: &'static str,
-    /// Ids of rows that break the rule.
+    /// Selects the ids of rows that break the rule.
     sql: &'static str,
     /// Follows the id.
     says: &'static str,

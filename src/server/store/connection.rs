@@ -21,7 +21,7 @@ use sqlx::{
 use std::{io::ErrorKind, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// PostgreSQL cancels a statement before (`statement_timeout`).
+/// PostgreSQL cancels a statement sooner (`statement_timeout`).
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Connections may be in use, or their server may not answer.
@@ -202,7 +202,7 @@ impl Drop for Connection {
         match &mut self.pooled {
             Pooled::Database(pooled) if self.state == State::Unusable => pooled.close_on_drop(),
             Pooled::Database(pooled) => {
-                // The pool checks a returned connection without a deadline, which occupies its place.
+                // The pool checks a returned connection without a deadline, and its place is taken meanwhile.
                 let returned = pooled.return_to_pool();
                 task::spawn(timeout(PING_TIMEOUT, returned));
             }

@@ -98,7 +98,7 @@ impl Store {
         rows.into_iter().map(decode_guest_link).collect()
     }
 
-    /// Revokes a link; returns its guests' token hashes, if it was there.
+    /// Revokes a link and returns its guests' token hashes; none if it is missing or revoked.
     ///
     /// # Errors
     /// When the store fails.
@@ -194,7 +194,7 @@ impl Store {
             .collect()
     }
 
-    /// Finds a guest, even if revoked or the call ended.
+    /// Finds a guest, even if the link is revoked or the call has ended.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,7 +1,7 @@
 //! Leases: of the nodes that share a store, one holds a lease and leads for a term.
 //!
-//! An advisory lock elects the holder. PostgreSQL ends a session idle for [`LEASE_EXPIRY`], and its lock: no node's clock has to be right.
-//! The term fences writes of former holders.
+//! An advisory lock elects the holder. PostgreSQL ends a session that is idle for [`LEASE_EXPIRY`], which releases its lock: no node's
+//! clock has to be right. The term fences writes of former holders.
 
 use super::{Engine, Store, connection::Connection};
 use crate::server::error::Result;
@@ -217,7 +217,7 @@ impl Drop for Lease {
 impl Store {
     /// Acquires a lease and begins its next term; none while another holds it. PostgreSQL only (manual: "Advisory Locks").
     ///
-    /// A connected node claims the lease of a cut-off holder; a cut-off node leaves it to the claimant.
+    /// A connected node claims the lease of a cut-off holder; a cut-off node leaves a claimed lease to the claimant.
     ///
     /// # Errors
     /// When the store fails.

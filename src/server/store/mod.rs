@@ -150,7 +150,7 @@ impl Store {
 /// Whether the connection was lost, the database restarts, or two writers conflicted.
 pub(in crate::server) fn is_transient(error: &sqlx::Error) -> bool {
     match error {
-        // An SQLite connection was closed while it answered.
+        // `WorkerCrashed`: an SQLite connection was closed while it answered.
         sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
             // SQLITE_BUSY: another program writes.

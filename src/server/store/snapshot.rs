@@ -1,6 +1,7 @@
 //! A snapshot: a consistent copy of the store as one SQLite file, while programs write.
 //!
-//! One read transaction copies it: repeatable-read on PostgreSQL, `VACUUM INTO` on SQLite, whose backup API would start over at each write.
+//! One read transaction copies the store: repeatable-read on PostgreSQL, `VACUUM INTO` on SQLite, whose backup API would start over at
+//! each write.
 
 use super::{
     DatabaseUrl, Engine, Error, Result,
@@ -43,7 +44,7 @@ pub struct SnapshotContents {
     pub files: Vec<StoredFile>,
 }
 
-/// Writes a snapshot of everything committed into a new file of mode 0600.
+/// Writes a snapshot into a new file of mode 0600. It holds everything that was committed before.
 ///
 /// # Errors
 /// [`Error::InvalidSetting`] when there is no store or a newer one, or the file exists or cannot be written.

@@ -99,6 +99,7 @@ impl Hub {
             client.on_peer_data(to, from, bytes);
         } else if self.peer_filter.is_allowed(to.ip()) {
             self.count_relayed_bytes(bytes.len());
+            // A packet that the socket cannot take now would arrive too late.
             drop(socket.try_send_to(bytes, to));
         } else {
             self.count_refusal(RelayRefusalLabels::PEER);

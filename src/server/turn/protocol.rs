@@ -42,7 +42,7 @@ pub(super) enum ProtocolAction {
     SendToClient(Vec<u8>),
 }
 
-/// TURN (RFC 8656). `now` is the time since the server started.
+/// TURN for one client (RFC 8656), without I/O. `now` is the time since the server started.
 pub(super) trait TurnProtocol: fmt::Debug + Send {
     fn add_user(&mut self, username: &str, password: &str);
 

@@ -13,6 +13,7 @@ use std::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct QuotaLimits {
     pub(super) max_allocations: u32,
+    /// Both directions together.
     pub(super) max_bytes_per_second: u64,
 }
 

@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// About half a second of a call.
+/// About half a second of a call; further messages are dropped.
 const MAX_QUEUED_MESSAGES: usize = 128;
 const MAX_CONNECTIONS: usize = 4_096;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);

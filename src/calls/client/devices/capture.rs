@@ -73,7 +73,7 @@ impl DeviceRequest {
     }
 }
 
-/// Prompts once for both; if that fails, once each, so that one device does not block the other.
+/// Prompts once for both; if that fails, once each, so that a missing or refused device does not block the other.
 pub(super) async fn open_devices(
     request: DeviceRequest,
     preferences: &DevicePreferences,
@@ -120,7 +120,7 @@ pub(super) async fn open_devices(
     opened
 }
 
-/// `None` if the person cancels the prompt.
+/// `None` if the person cancels the prompt. The second track is the audio, if the browser provides it.
 pub(super) async fn capture_screen(
     on_ended: impl Fn() + Clone + 'static,
 ) -> Result<Option<(LocalTrack, Option<LocalTrack>)>, DeviceProblem> {

@@ -6,7 +6,7 @@ use web_sys::{
 
 /// Milliseconds.
 pub(super) const LEVEL_POLL_INTERVAL: i32 = 100;
-/// Root mean squares. Speech is above the first; no room is as quiet as the second.
+/// Root mean squares of samples from -1 to 1. Speech is above the first; below the second, the microphone is dead: no room is so quiet.
 const SPEECH_LEVEL: f32 = 0.02;
 const SILENCE_LEVEL: f32 = 0.000_05;
 /// A cough is shorter.

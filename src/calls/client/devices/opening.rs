@@ -62,7 +62,7 @@ impl Devices {
             self.local_tracks
                 .with_or_default(|tracks| tracks.is_group_call = request.is_group_call);
         }
-        // An earlier offer is outdated.
+        // An earlier offer of a new device is outdated.
         self.selection.dismiss_new_device();
         for device in [CaptureDevice::Microphone, CaptureDevice::Camera]
             .into_iter()
@@ -80,6 +80,7 @@ impl Devices {
                 self.on_device_lost(device);
             })
             .await;
+            // Dropping tracks that arrive after a release stops them.
             if self
                 .local_tracks
                 .with_or_default(|tracks| tracks.release_generation)

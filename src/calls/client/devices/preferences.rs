@@ -1,4 +1,4 @@
-//! Device preferences, and their constraints.
+//! Device preferences, and their constraints (W3C Media Capture and Streams).
 
 use super::problem::CaptureDevice;
 use js_sys::{Object, Reflect};

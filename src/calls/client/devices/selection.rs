@@ -92,7 +92,7 @@ impl DeviceSelection {
         self.new_device.into()
     }
 
-    /// Dismisses the newly connected device.
+    /// Dismisses the offer of the newly connected device.
     pub fn dismiss_new_device(&self) {
         self.new_device.set(None);
     }

@@ -35,7 +35,7 @@ struct PendingCall {
 
 #[derive(Debug)]
 struct FrameBuffer {
-    /// Of the current connection.
+    /// Call frames of the current connection.
     frames: Vec<ServerFrame>,
     /// Owns what the client creates.
     owner: Owner,

@@ -51,7 +51,7 @@ impl Connection {
         }
     }
 
-    /// W3C WebRTC Priority Control.
+    /// Gives audio priority over video (W3C WebRTC Priority Control).
     pub(super) async fn prioritize_audio(&self) {
         let Some(sender) = self.sender(TrackSlot::Microphone) else {
             return;

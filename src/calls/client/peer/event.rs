@@ -25,7 +25,7 @@ pub(in crate::calls::client) enum PeerEvent {
     Error(&'static str),
 }
 
-/// What a page sends, reported over a data channel: faster and more reliable than inference.
+/// What a page sends, reported over a data channel: faster and more reliable than inference from the media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(
     clippy::struct_excessive_bools,

@@ -95,7 +95,7 @@ pub(super) struct PeerConnectionState {
     adaptation: VideoAdaptation,
     ramp: VideoRamp,
     media_state: MediaState,
-    /// Of the current event, in order.
+    /// Effects of the current event, in order.
     effects: Vec<PeerEffect>,
 }
 

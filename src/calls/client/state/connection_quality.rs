@@ -7,7 +7,7 @@ pub enum Route {
     Relay,
 }
 
-/// Quality of the received media since the previous sample.
+/// Connection quality since the previous sample; loss, jitter, frames and codec are those of the received media.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConnectionQuality {
     pub loss_percent: f64,
@@ -30,7 +30,7 @@ pub fn bars(quality: &ConnectionQuality) -> u8 {
     let thresholds = [
         // Loss becomes audible: words are missing, then sentences.
         (quality.loss_percent, [2.0, 5.0, 12.0]),
-        // Delay slows the conversation, then people talk at once (ITU-T G.114).
+        // Delay slows the conversation, then people talk at the same time (ITU-T G.114).
         (
             quality.round_trip_time.unwrap_or(0.0),
             [250.0, 450.0, 800.0],

@@ -27,7 +27,7 @@ pub struct ClientCallMachine {
     pub group_calls: KnownGroupCalls,
     /// Hang-ups and declines, repeated until confirmed.
     unconfirmed_ends: Vec<(CallId, ClientAction)>,
-    /// Later frames about them are stale, from a former leader node.
+    /// Later frames about these calls are stale, from a former leader node.
     recently_ended: VecDeque<CallId>,
 }
 
@@ -201,6 +201,7 @@ impl ClientCallMachine {
             }
             ClientCallState::Joining { room, .. } => {
                 if code == ErrorCode::Unavailable {
+                    // The server may have processed the join.
                     self.unconfirmed_ends.push((call, ClientAction::HangUp));
                 }
                 let preview = Preview {

@@ -16,7 +16,7 @@ pub(crate) struct RetransmitTimers {
 }
 
 impl RetransmitTimers {
-    /// Whether to retransmit now; postponed while a reply is outstanding.
+    /// Whether to retransmit now. While a reply is outstanding, the retransmission is postponed.
     pub(crate) fn start(&mut self, is_awaiting_reply: bool) -> bool {
         self.is_postponed = is_awaiting_reply;
         !is_awaiting_reply

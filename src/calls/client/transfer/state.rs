@@ -131,7 +131,7 @@ pub(super) struct TransferState {
 }
 
 impl TransferPhase {
-    /// Whether it is complete or stopped.
+    /// Whether the transfer is complete or stopped.
     #[must_use]
     pub fn is_finished(self) -> bool {
         matches!(self, Self::Complete | Self::Stopped(_))

@@ -32,7 +32,7 @@ pub enum Effect {
 pub enum Timer {
     /// Ends the hold of a room.
     Resend { room: RoomId, number: u32 },
-    /// Resumes a room again.
+    /// Resumes a room that the server could not resume.
     Resume { room: RoomId, number: u32 },
     /// Ends the interval between two read cursors.
     ReadCursor(RoomId),

@@ -80,7 +80,7 @@ impl ChatState {
 
     fn on_welcome(&mut self, user: &Person, rooms: &[RoomSummary], limits: Limits) {
         if self.viewer.is_some_and(|viewer| viewer != user.id) {
-            // The outbox stays under its author's id.
+            // The outbox stays in session storage under its author's id.
             self.effects.push(Effect::ReloadPage);
             return;
         }

@@ -41,7 +41,7 @@ pub(super) struct Wait {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Backoff {
-    /// To end it with.
+    /// To end the hold with.
     pub(super) number: u32,
     pub(super) delay_ms: u32,
 }

@@ -26,7 +26,7 @@ impl UnreadCount {
         }
     }
 
-    /// Returns whether it is new.
+    /// Returns whether the message is new.
     fn add(&mut self, seq: Seq) -> bool {
         let is_new = self.received.insert(seq);
         let enough = usize::try_from(MAX_UNREAD_COUNT).unwrap_or(usize::MAX);

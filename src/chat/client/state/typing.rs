@@ -24,7 +24,7 @@ impl Typists {
         in_room.map(|typist| &typist.person)
     }
 
-    /// Returns the number to [expire](Self::expire) it with.
+    /// Returns the number to [expire](Self::expire) the indicator with.
     pub(super) fn add(&mut self, room: RoomId, person: &Person) -> u32 {
         self.remove(room, person.id);
         self.last_number = self.last_number.wrapping_add(1);

@@ -137,7 +137,7 @@ fn nothing_that_runs_gets_through() {
 
 #[test]
 fn a_hostile_text_costs_no_more_than_its_length() {
-    // The HTML parser is slow in unoptimised builds.
+    // The HTML parser is slow in unoptimized builds.
     let most = crate::model::limits::MAX_BODY_CHARS / 4;
     for piece in [
         ">",

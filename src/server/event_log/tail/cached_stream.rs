@@ -1,4 +1,4 @@
-//! Cached position and newest events of one stream. A change of the events returns the number of bytes added or freed.
+//! Cached position and newest events of one stream. Appending returns the number of bytes added, dropping that of bytes freed.
 
 use crate::{
     model::{

@@ -104,7 +104,7 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// Cursors come after all events.
+    /// The caller adds read cursors after all events.
     pub(super) async fn add(&mut self, entry: &AppendRequest) -> Result<AppendOutcome> {
         match entry {
             AppendRequest::Message(new, _) => self.add_message(new),

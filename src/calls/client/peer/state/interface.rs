@@ -59,14 +59,14 @@ pub(in crate::calls::client) enum ConnectionState {
     Failed,
 }
 
-/// A heartbeat is overdue, or the server connection was restored at `since`.
+/// Why the last packet's age is read: a heartbeat is overdue, or the server connection was restored at `since`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::calls::client) enum PathCheck {
     Overdue,
     Probe { since: Millis },
 }
 
-/// A generation or a start time tells the latest of a kind from earlier ones.
+/// A generation or a start time tells the latest timer of a kind from earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::calls::client) enum Timer {
     Diagnosis,

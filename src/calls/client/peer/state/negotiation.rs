@@ -144,7 +144,7 @@ impl PeerConnectionState {
                 | Step::AttachTracks
                 | Step::ConfigureCamera
                 | Step::PrepareAnswer
-                // Firefox lacks it, and answers after acceptance.
+                // Firefox lacks provisional answers, and answers after acceptance.
                 | Step::SetPranswer { .. }
                 | Step::CreateAnswer
                 | Step::SetAnswer
@@ -205,7 +205,7 @@ impl PeerConnectionState {
         self.start(Operation::ConfigureCamera, Step::Last);
     }
 
-    /// An offer may be lost with the server that held it.
+    /// A callee without an offer requests a restart after a while: the offer may be lost with the server that held it.
     fn start_connecting(&mut self) {
         let has_offer = matches!(
             self.signaling_state,

@@ -58,7 +58,7 @@ impl Page {
         self.apply(|state| state.on_frame(frame, 0.0))
     }
 
-    /// What a frame renders again.
+    /// What is rendered again after a frame.
     pub(super) fn changes(&mut self, frame: &ServerFrame) -> Vec<&'static str> {
         let effects = self.state.on_frame(frame, 0.0).into_iter();
         let name = |effect| match effect {

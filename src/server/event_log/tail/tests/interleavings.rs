@@ -12,7 +12,7 @@ enum Step {
     FinishLoading,
 }
 
-/// Merges tasks in every way, each in its own order.
+/// Merges the steps of tasks in every way that keeps the order of each task.
 fn interleavings(tasks: &[&[Step]]) -> Vec<Vec<Step>> {
     if tasks.iter().all(|task| task.is_empty()) {
         return vec![Vec::new()];
