@@ -31,7 +31,7 @@ pub(super) struct RetainedFrames {
     by_room: IndexMap<RoomId, RetainedFrame>,
     /// The last ended subject of each room, which no frame brings back.
     ended: HashMap<RoomId, Uuid>,
-    /// The highest of the lists.
+    /// The highest that this node knows.
     term: i64,
     /// Number of this node's last command; term and number of other nodes' latest.
     sent: u64,
@@ -68,7 +68,14 @@ impl RetainedFrames {
 
     /// False for a frame of a former leader, which may be about a subject that has ended since.
     fn retain(&mut self, room: RoomId, retained: &RetainedFrame) -> bool {
-        !self.is_former_term(retained.term) && self.replace(room, retained)
+        self.enter_term(retained.term) && self.replace(room, retained)
+    }
+
+    /// False if a later term is known.
+    fn enter_term(&mut self, term: i64) -> bool {
+        let is_current = !self.is_former_term(term);
+        self.term = self.term.max(term);
+        is_current
     }
 
     fn is_former_term(&self, term: i64) -> bool {
@@ -99,10 +106,9 @@ impl RetainedFrames {
         term: i64,
         frames: &[(RoomId, RetainedFrame)],
     ) -> Vec<(RoomId, ServerFrame)> {
-        if self.is_former_term(term) {
+        if !self.enter_term(term) {
             return Vec::new();
         }
-        self.term = self.term.max(term);
         let current: HashMap<_, _> = frames
             .iter()
             .map(|(room, retained)| (*room, retained.subject))
@@ -319,6 +325,15 @@ mod tests {
             retained.retain(ROOM, &frame(2, 0, 9)),
             "an earlier build has no terms"
         );
+    }
+
+    #[test]
+    fn a_frame_of_a_new_leader_bars_those_of_its_predecessor_before_its_first_list() {
+        let other_room = RoomId(Uuid::from_u128(8));
+        let mut retained = RetainedFrames::default();
+        assert!(retained.retain(other_room, &frame(2, 5, 6)));
+        assert!(!retained.retain(ROOM, &frame(1, 4, 7)));
+        assert_eq!(version(&retained), None);
     }
 
     #[test]
