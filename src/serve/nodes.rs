@@ -427,5 +427,7 @@ impl RemoteNodes {
         {
             self.disconnect_client(&connection, Disconnect::Lost);
         }
+        // After what is sent to it for its clients.
+        self.bus.forget(id);
     }
 }

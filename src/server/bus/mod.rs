@@ -171,6 +171,11 @@ impl Bus {
         self.send(self.node_subject(to), number, message);
     }
 
+    /// Stops counting messages to a node that stopped.
+    pub fn forget(&self, node: NodeId) {
+        self.lock_counts().forget(node);
+    }
+
     fn lock_counts(&self) -> MutexGuard<'_, SentCounts> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }

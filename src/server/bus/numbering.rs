@@ -18,6 +18,9 @@ pub struct SentCounts {
     all: u64,
     #[serde(default)]
     nodes: BTreeMap<NodeId, u64>,
+    /// The highest count of a forgotten node. A node that comes back is counted on from here, so that it still notices a loss.
+    #[serde(default)]
+    forgotten: u64,
 }
 
 /// Numbers of the last messages from one node.
@@ -37,13 +40,14 @@ impl SentCounts {
     }
 
     pub(super) fn next_to(&mut self, node: NodeId) -> u64 {
-        let number = self.nodes.entry(node).or_default();
+        let number = self.nodes.entry(node).or_insert(self.forgotten);
         *number += 1;
         *number
     }
 
-    fn to(&self, node: NodeId) -> u64 {
-        self.nodes.get(&node).copied().unwrap_or_default()
+    pub(super) fn forget(&mut self, node: NodeId) {
+        let count = self.nodes.remove(&node).unwrap_or_default();
+        self.forgotten = self.forgotten.max(count);
     }
 }
 
@@ -62,7 +66,10 @@ impl ReceivedCounts {
 
     /// Returns whether messages before the previous heartbeat were lost: later ones may be on their way.
     pub fn compare(&mut self, sent: &SentCounts, this: NodeId) -> bool {
-        let before = std::mem::replace(&mut self.announced, sent.to(this));
+        let announced = sent.nodes.get(&this).copied();
+        // A forgotten node may have missed any of them.
+        let announced = announced.or(self.own.map(|_| sent.forgotten));
+        let before = std::mem::replace(&mut self.announced, announced.unwrap_or_default());
         let is_behind = self.own.unwrap_or_default() < before;
         if is_behind {
             self.own = Some(before);
@@ -94,5 +101,38 @@ mod tests {
         sent.next_to(this);
         let noticed = [(); 3].map(|()| received.compare(&sent, this));
         assert_eq!(noticed, [false, true, false]);
+    }
+
+    #[test]
+    fn a_node_that_was_forgotten_and_comes_back_notices_a_loss() {
+        let this = NodeId(Uuid::from_u128(1));
+        let mut sent = SentCounts::default();
+        let mut received = ReceivedCounts::default();
+        received.receive(Channel::ThisNode, sent.next_to(this));
+        let lost_before = sent.next_to(this);
+        sent.forget(this);
+        let noticed = [(); 3].map(|()| received.compare(&sent, this));
+        assert_eq!(noticed, [false, true, false]);
+        let lost_after = sent.next_to(this);
+        assert_eq!(lost_after, lost_before + 1);
+        assert!(received.receive(Channel::ThisNode, sent.next_to(this)));
+    }
+
+    #[test]
+    fn a_forgotten_node_takes_no_space_and_a_new_one_misses_nothing_of_it() {
+        let (gone, new) = (NodeId(Uuid::from_u128(1)), NodeId(Uuid::from_u128(2)));
+        let mut sent = SentCounts::default();
+        sent.next_to(gone);
+        sent.forget(gone);
+        assert!(sent.nodes.is_empty());
+        let mut received = ReceivedCounts::default();
+        assert_eq!([(); 2].map(|()| received.compare(&sent, new)), [false; 2]);
+        assert!(!received.receive(Channel::ThisNode, sent.next_to(new)));
+        assert_eq!([(); 2].map(|()| received.compare(&sent, new)), [false; 2]);
+        sent.next_to(new);
+        assert_eq!(
+            [(); 2].map(|()| received.compare(&sent, new)),
+            [false, true]
+        );
     }
 }
