@@ -1,6 +1,6 @@
 //! Memory, CPU time and sockets of a server, from `/proc` and `ss`.
 
-use std::{fs, process::Command};
+use std::{collections::BTreeMap, fs, process::Command};
 
 use anyhow::{Context, Result};
 use rustix::{
@@ -69,6 +69,47 @@ pub fn cpu_micros(pids: &[Pid]) -> f64 {
         .map(|pid| stat_field(*pid, 14).unwrap_or(0) + stat_field(*pid, 15).unwrap_or(0))
         .sum();
     ticks as f64 * tick
+}
+
+/// CPU time of processes, for short loads: [`cpu_micros`] counts in ticks of ten milliseconds.
+#[derive(Debug)]
+pub struct PreciseCpuTime {
+    /// Nanoseconds on a CPU of each thread that runs.
+    threads: BTreeMap<String, u64>,
+    /// As of [`cpu_micros`], of all threads.
+    micros: f64,
+}
+
+impl PreciseCpuTime {
+    /// User and system time until now.
+    pub fn of(pids: &[Pid]) -> Self {
+        let folders = pids
+            .iter()
+            .map(|pid| format!("/proc/{}/task", pid.as_raw_nonzero()));
+        let threads = folders
+            .filter_map(|folder| fs::read_dir(folder).ok())
+            .flatten()
+            .flatten()
+            .filter_map(|thread| {
+                let schedstat = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+                let nanos = schedstat.split(' ').next()?.parse().ok()?;
+                Some((thread.file_name().into_string().ok()?, nanos))
+            });
+        Self {
+            threads: threads.collect(),
+            micros: cpu_micros(pids),
+        }
+    }
+
+    /// In ticks if a thread has ended, because its time is gone.
+    pub fn micros_since(&self, earlier: &Self) -> f64 {
+        let has_ended = |id| !self.threads.contains_key(id);
+        if earlier.threads.is_empty() || earlier.threads.keys().any(has_ended) {
+            return self.micros - earlier.micros;
+        }
+        let sum = |times: &Self| times.threads.values().sum::<u64>() as f64;
+        (sum(self) - sum(earlier)) / 1e3
+    }
 }
 
 /// Busy microseconds of a core, including time stolen by the hypervisor.
@@ -191,6 +232,7 @@ pub fn describe_machine() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::process_cpu_nanos;
 
     #[test]
     fn a_line_of_ss_tells_the_peer_and_the_memory() {
@@ -201,6 +243,31 @@ mod tests {
             memory: 1 + 8 + 4096,
         };
         assert_eq!(parse_ss_line(line), Some(expected));
+    }
+
+    #[test]
+    fn the_cpu_time_of_this_process_is_counted() {
+        let own = [rustix::process::getpid()];
+        let (before, started) = (PreciseCpuTime::of(&own), process_cpu_nanos());
+        while process_cpu_nanos() - started < 50_000_000 {}
+        let used = PreciseCpuTime::of(&own).micros_since(&before);
+        assert!(used >= 30_000.0, "{used} µs of 50,000");
+    }
+
+    #[test]
+    fn the_time_of_a_thread_that_ended_is_counted_in_ticks() {
+        let times = |threads: &[(&str, u64)], micros| PreciseCpuTime {
+            threads: threads
+                .iter()
+                .map(|(id, nanos)| ((*id).to_owned(), *nanos))
+                .collect(),
+            micros,
+        };
+        let before = times(&[("1", 5_000), ("2", 7_000)], 20_000.0);
+        let with_new = times(&[("1", 6_000), ("2", 7_000), ("3", 1_500)], 20_000.0);
+        assert!((with_new.micros_since(&before) - 2.5).abs() < 1e-9);
+        let without_second = times(&[("1", 6_000)], 30_000.0);
+        assert!((without_second.micros_since(&before) - 10_000.0).abs() < 1e-9);
     }
 
     #[test]

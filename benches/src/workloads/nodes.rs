@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use super::{MetricSink, RunSize, Testbed, acks};
 use crate::{
     load::http::{self, Client},
-    proc,
+    proc::{self, PreciseCpuTime},
     report::results::Metric,
     servers::{
         Launcher,
@@ -111,7 +111,7 @@ fn cpu_micros_during(
     time: Duration,
     rate: Option<u32>,
 ) -> Result<f64> {
-    let before = proc::cpu_micros(pids);
+    let before = PreciseCpuTime::of(pids);
     match rate {
         Some(rate) => {
             testbed.load.publish_paced(rate, time, |_| Ok(()))?;
@@ -119,7 +119,7 @@ fn cpu_micros_during(
         }
         None => testbed.load.run_for(time)?,
     }
-    Ok(proc::cpu_micros(pids) - before)
+    Ok(PreciseCpuTime::of(pids).micros_since(&before))
 }
 
 /// Published to NATS.
