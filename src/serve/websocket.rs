@@ -22,6 +22,8 @@ use tungstenite::{
 /// An upload chunk with its header, and room to refuse a larger text frame.
 const MAX_MESSAGE_BYTES: usize = 2 * limits::MAX_CHUNK_BYTES + HEADER_BYTES;
 const READ_BUFFER_BYTES: usize = 512;
+/// Other tasks run in between: some thousand empty frames, or half of an upload chunk.
+const MAX_BYTES_BETWEEN_YIELDS: usize = 32 * 1024;
 
 #[derive(Debug)]
 pub(super) struct WebSocketReader {
@@ -36,6 +38,7 @@ impl WebSocketReader {
         let pipe = NonBlockingStream {
             socket: socket.clone(),
             send_queue: send_queue.clone(),
+            bytes_until_yield: MAX_BYTES_BETWEEN_YIELDS,
         };
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
@@ -50,7 +53,7 @@ impl WebSocketReader {
         }
     }
 
-    /// Next message. Cancel safe.
+    /// Next message. Cancel safe. Yields to other tasks however fast the client sends.
     ///
     /// The error is [`ConnectionEnd::Closed`] when the message is too large, [`ConnectionEnd::Disconnected`] after a
     /// disconnect or a protocol violation.
@@ -60,7 +63,13 @@ impl WebSocketReader {
             match self.websocket.read() {
                 Ok(message) => return Ok(message),
                 Err(Error::Io(why)) if why.kind() == io::ErrorKind::WouldBlock => {
-                    self.socket.readable().await;
+                    let stream = self.websocket.get_mut();
+                    if stream.bytes_until_yield == 0 {
+                        stream.bytes_until_yield = MAX_BYTES_BETWEEN_YIELDS;
+                        tokio::task::yield_now().await;
+                    } else {
+                        self.socket.readable().await;
+                    }
                 }
                 Err(Error::Capacity(_)) => return Err(ConnectionEnd::Closed(CloseCode::TooBig)),
                 Err(_) => return Err(ConnectionEnd::Disconnected),
@@ -77,11 +86,19 @@ impl WebSocketReader {
 struct NonBlockingStream {
     socket: Arc<Socket>,
     send_queue: Arc<SendQueue>,
+    /// At 0, a read would block: the parser reads on by itself within a message.
+    bytes_until_yield: usize,
 }
 
 impl Read for NonBlockingStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.socket.try_read(buf)
+        if self.bytes_until_yield == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let end = buf.len().min(self.bytes_until_yield);
+        let length = self.socket.try_read(&mut buf[..end])?;
+        self.bytes_until_yield -= length;
+        Ok(length)
     }
 }
 

@@ -114,7 +114,7 @@ impl Socket {
             self.readable().await;
             match self.try_read(&mut ignored) {
                 Ok(0) => return,
-                Ok(_) => {}
+                Ok(_) => tokio::task::consume_budget().await,
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return,
             }

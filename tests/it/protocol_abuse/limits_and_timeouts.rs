@@ -12,7 +12,12 @@ use rialto::{
     },
 };
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinSet,
+};
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 
 #[tokio::test]
 async fn a_client_without_a_hello_in_time_may_connect_again() {
@@ -146,5 +151,60 @@ async fn who_does_not_answer_a_close_frame_is_disconnected_when_the_wait_is_over
             waited < CLOSE_TIMEOUT + Duration::from_secs(2),
             "{waited:?}"
         );
+    }
+}
+
+/// An empty frame, masked with zeros.
+const fn empty_frame(head: u8) -> [u8; 6] {
+    [head, 0x80, 0, 0, 0, 0]
+}
+
+/// Sends empty frames without a pause and reads nothing; connects again when disconnected.
+async fn flood(request: Request, first: u8, next: u8) {
+    let frames = empty_frame(next).repeat(4_000);
+    loop {
+        let address = request.uri().authority().unwrap().as_str();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (socket, _) = ws_client::upgrade(request.clone(), stream).await.unwrap();
+        let mut stream = socket.into_inner();
+        let mut sent = stream.write_all(&empty_frame(first)).await;
+        while sent.is_ok() {
+            sent = stream.write_all(&frames).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn frames_without_a_pause_delay_nobody() {
+    const PONG: u8 = 0x8A;
+    const FIRST_FRAGMENT: u8 = 0x01;
+    const FRAGMENT: u8 = 0x00;
+    let server = Server::start().await;
+    let mut ada = Browser::join(&server, "Ada").await.connect().await;
+    let room = ada.general();
+    let signed_in = ws_client::handshake_request(&Browser::join(&server, "Mallory").await);
+    let mut made_up = signed_in.clone();
+    made_up
+        .headers_mut()
+        .insert("cookie", "rialto_session=made-up".parse().unwrap());
+    // Enough to occupy each worker thread.
+    let connections = 2 * std::thread::available_parallelism().unwrap().get();
+    for (what, request, first, next) in [
+        ("pongs, without a session", made_up, PONG, PONG),
+        ("an endless message", signed_in, FIRST_FRAGMENT, FRAGMENT),
+    ] {
+        let mut floods = JoinSet::new();
+        for _ in 0..connections {
+            floods.spawn(flood(request.clone(), first, next));
+        }
+        let mut slowest = Duration::ZERO;
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let began = Instant::now();
+            ada.send_message(room, "still here").await;
+            slowest = slowest.max(began.elapsed());
+        }
+        assert!(floods.try_join_next().is_none(), "a flood has failed");
+        assert!(slowest < Duration::from_secs(1), "{what}: {slowest:?}");
     }
 }
