@@ -65,8 +65,14 @@ impl RelayRefusalLabels {
     pub const FORGED: Self = Self { reason: "forged" };
     /// A forbidden peer address.
     pub const PEER: Self = Self { reason: "peer" };
-    /// Too many allocations.
+    /// Too many allocations, permissions or channels.
     pub const QUOTA: Self = Self { reason: "quota" };
+    /// A request with too many bytes or peers.
+    pub const SIZE: Self = Self { reason: "size" };
+    /// Too many TCP connections, of one address or in total.
+    pub const CONNECTIONS: Self = Self {
+        reason: "connections",
+    };
     /// Too many bytes a second.
     pub const BANDWIDTH: Self = Self {
         reason: "bandwidth",
@@ -184,6 +190,8 @@ impl Metrics {
             RelayRefusalLabels::FORGED,
             RelayRefusalLabels::PEER,
             RelayRefusalLabels::QUOTA,
+            RelayRefusalLabels::SIZE,
+            RelayRefusalLabels::CONNECTIONS,
             RelayRefusalLabels::BANDWIDTH,
         ] {
             self.relay_refused.get_or_create(&reason).inc_by(0);

@@ -15,8 +15,13 @@ use rialto::{
         },
     },
 };
-use std::{net::SocketAddr, sync::Arc};
-use tokio::net::{TcpStream, UdpSocket};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UdpSocket},
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_rustls::{
     TlsConnector,
     rustls::{ClientConfig, RootCertStore, pki_types::ServerName},
@@ -273,7 +278,7 @@ async fn nobody_has_more_relays_than_one_may_and_what_is_given_back_is_free_agai
         .unwrap();
     assert_eq!(
         error_code(third.allocate().await),
-        508,
+        486,
         "a user may have two"
     );
     let mut other = Probe::connect_tcp(relay, new_credential()).await.unwrap();
@@ -281,7 +286,7 @@ async fn nobody_has_more_relays_than_one_may_and_what_is_given_back_is_free_agai
     let mut fourth = Probe::connect_udp(relay, new_credential()).await.unwrap();
     assert_eq!(
         error_code(fourth.allocate().await),
-        508,
+        486,
         "the server may have three"
     );
     wait_for_sample(&server, QUOTA, |n| n == 2).await;
@@ -307,6 +312,115 @@ async fn more_bytes_than_one_may_send_are_dropped_and_counted() {
     }
     wait_for_sample(&server, BANDWIDTH, |n| (15..=22).contains(&n)).await;
     assert_eq!(other.receive().await.unwrap().len(), 1_000);
+}
+
+const SIZE: &str = r#"rialto_relay_refused_total{reason="size"}"#;
+
+/// `CreatePermission` for this many peers, unsigned, at most 65,532 bytes of attributes.
+fn create_permission(peers: u16) -> Vec<u8> {
+    const MAGIC_COOKIE: [u8; 4] = 0x2112_A442_u32.to_be_bytes();
+    let mut request = [0x0008_u16.to_be_bytes(), (12 * peers).to_be_bytes()].concat();
+    request.extend(MAGIC_COOKIE);
+    request.extend([7; 12]);
+    for port in 0..peers {
+        request.extend([0x00, 0x12, 0x00, 0x08, 0x00, 0x01]);
+        request.extend((port ^ 0x2112).to_be_bytes());
+        request.extend([8 ^ 0x21, 8 ^ 0x12, 8 ^ 0xA4, 8 ^ 0x42]);
+    }
+    request
+}
+
+#[tokio::test]
+async fn a_request_with_thousands_of_peers_ends_its_connection_unread() {
+    let server = start_with_turn(&[]).await;
+    let relay = relay_address(&server).await;
+    let request = create_permission(5_450);
+    let attackers = (0..4).map(|_| {
+        let request = request.clone();
+        tokio::spawn(async move {
+            for _ in 0..50 {
+                let mut stream = TcpStream::connect(relay).await.unwrap();
+                // The server may close before everything is written.
+                let _ = stream.write_all(&request).await;
+                let closed = timeout(Duration::from_secs(10), stream.read(&mut [0; 64])).await;
+                assert!(matches!(closed, Ok(Ok(0) | Err(_))), "{closed:?}");
+            }
+        })
+    });
+    let attackers: Vec<_> = attackers.collect();
+    let [(mut one, _), (mut other, there)] = permitted_pair(relay, true).await;
+    while !attackers.iter().all(JoinHandle::is_finished) {
+        one.send_indication(there, b"media").await.unwrap();
+        assert_eq!(other.receive().await.unwrap(), b"media");
+    }
+    for attacker in attackers {
+        attacker.await.unwrap();
+    }
+    wait_for_sample(&server, SIZE, |n| n == 200).await;
+}
+
+#[tokio::test]
+async fn a_request_with_too_many_peers_is_dropped_and_later_ones_are_answered() {
+    let server = start_with_turn(&[]).await;
+    let relay = relay_address(&server).await;
+    for by_tcp in [false, true] {
+        let before = read_sample(&server, SIZE).await;
+        let [(mut one, _), (_, there)] = permitted_pair(relay, by_tcp).await;
+        // 1,824 bytes, too long, and 224 bytes, but one peer too many.
+        for peers in [150, 17] {
+            one.write(&create_permission(peers)).await.unwrap();
+        }
+        one.create_permission(there).await.unwrap();
+        wait_for_sample(&server, SIZE, |n| n == before + 2).await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_has_more_permissions_and_channels_than_one_may() {
+    const QUOTA: &str = r#"rialto_relay_refused_total{reason="quota"}"#;
+    let server = start_with_turn(&[]).await;
+    let mut client = Probe::connect_udp(relay_address(&server).await, new_credential())
+        .await
+        .unwrap();
+    client.allocate().await.unwrap();
+    let peer = |n: u8| SocketAddr::from(([8, 8, 8, n], 9));
+    for n in 0..64 {
+        client
+            .bind_channel(0x4000 + u16::from(n), peer(n))
+            .await
+            .unwrap();
+    }
+    assert_eq!(error_code(client.create_permission(peer(64)).await), 508);
+    assert_eq!(error_code(client.bind_channel(0x4040, peer(64)).await), 508);
+    let other_port = SocketAddr::from(([8, 8, 8, 0], 10));
+    assert_eq!(
+        error_code(client.bind_channel(0x4040, other_port).await),
+        508
+    );
+    wait_for_sample(&server, QUOTA, |n| n == 3).await;
+    client.create_permission(peer(0)).await.unwrap();
+    client.bind_channel(0x4000, peer(0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_address_has_a_bounded_number_of_tcp_connections() {
+    const CONNECTIONS: &str = r#"rialto_relay_refused_total{reason="connections"}"#;
+    let server = start_with_turn(&[]).await;
+    let relay = relay_address(&server).await;
+    let mut open = Vec::new();
+    for _ in 0..513 {
+        open.push(TcpStream::connect(relay).await.unwrap());
+    }
+    wait_for_sample(&server, CONNECTIONS, |n| n == 1).await;
+    let mut refused = Probe::with_stream(open.pop().unwrap(), new_credential());
+    assert!(refused.allocate().await.is_err());
+    // The places of connections that end are free again.
+    drop(open);
+    eventually("a free place", async || {
+        let client = Probe::connect_tcp(relay, new_credential()).await;
+        client.unwrap().allocate().await.is_ok()
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@
 use super::{
     credentials::CredentialError,
     hub::Hub,
-    message::{self, IntegrityKey, StunRequest},
+    message::{self, IntegrityKey, MAX_REQUEST_PEERS, StunRequest},
+    permitted_peers::PermittedPeers,
     protocol::{AllocateError, IpFamily, Outcome, ProtocolAction, TurnProtocol, TurnServerProto},
     quota::AllocationPermit,
 };
@@ -63,6 +64,7 @@ struct State {
     owner: Option<(UserId, IntegrityKey)>,
     allocate_attempts: u8,
     allocations: HashMap<SocketAddr, Allocation>,
+    permitted_peers: PermittedPeers,
     closed: bool,
 }
 
@@ -96,6 +98,7 @@ impl TurnClient {
             owner: None,
             allocate_attempts: 0,
             allocations: HashMap::new(),
+            permitted_peers: PermittedPeers::default(),
             closed: false,
         };
         let first_seen = hub.elapsed();
@@ -115,7 +118,7 @@ impl TurnClient {
             return;
         }
         let decision = if is_message {
-            self.filter_message(&mut state, bytes)
+            self.filter_message(&mut state, bytes, now)
         } else {
             FilterDecision::Pass
         };
@@ -165,6 +168,10 @@ impl TurnClient {
         }
     }
 
+    pub(super) fn count_oversized_frame(&self) {
+        self.hub.count_refusal(RelayRefusalLabels::SIZE);
+    }
+
     /// False if the client is to be removed.
     pub(super) fn expire(self: &Arc<Self>) -> bool {
         let now = self.hub.elapsed();
@@ -191,7 +198,11 @@ impl TurnClient {
         }
     }
 
-    fn filter_message(&self, state: &mut State, bytes: &[u8]) -> FilterDecision {
+    fn filter_message(&self, state: &mut State, bytes: &[u8], now: Duration) -> FilterDecision {
+        if message::is_oversized_request(bytes) {
+            self.hub.count_refusal(RelayRefusalLabels::SIZE);
+            return FilterDecision::Drop;
+        }
         match message::parse_request(bytes) {
             Some(StunRequest::Allocate {
                 username: Some(username),
@@ -204,11 +215,19 @@ impl TurnClient {
                     Ok((user, password)) => {
                         let signature = IntegrityKey::new(&username, &password, &self.hub.realm);
                         if signature.verifies(bytes) {
-                            state.protocol.add_user(&username, &password);
                             // The protocol accepts no other user for existing allocations.
                             if state.allocations.is_empty() {
+                                if self.hub.quota.is_reached(user) {
+                                    return self.refuse(
+                                        &signature,
+                                        bytes,
+                                        message::ALLOCATION_QUOTA_REACHED,
+                                        RelayRefusalLabels::QUOTA,
+                                    );
+                                }
                                 state.owner = Some((user, signature));
                             }
+                            state.protocol.add_user(&username, &password);
                         } else {
                             self.hub.count_refusal(RelayRefusalLabels::FORGED);
                         }
@@ -223,19 +242,14 @@ impl TurnClient {
                 // The protocol rejects unknown users.
                 FilterDecision::Pass
             }
-            Some(StunRequest::PermitPeers(peers)) => {
-                let allowed = peers.iter().all(|peer| self.hub.may_send_to(*peer));
-                let Some((_, signature)) = state.owner.as_ref().filter(|_| !allowed) else {
-                    return FilterDecision::Pass;
-                };
-                match signature.forbidden_response(bytes) {
-                    Some(answer) => {
-                        self.hub.count_refusal(RelayRefusalLabels::PEER);
-                        FilterDecision::Reply(answer)
-                    }
-                    None => FilterDecision::Pass,
-                }
+            Some(StunRequest::PermitPeers { peers, .. }) if peers.len() > MAX_REQUEST_PEERS => {
+                self.hub.count_refusal(RelayRefusalLabels::SIZE);
+                FilterDecision::Drop
             }
+            Some(StunRequest::PermitPeers {
+                peers,
+                binds_channel,
+            }) => self.filter_peers(state, bytes, &peers, binds_channel, now),
             Some(
                 StunRequest::Allocate { username: None }
                 | StunRequest::Binding
@@ -245,12 +259,54 @@ impl TurnClient {
         }
     }
 
+    /// The protocol refuses a request that the owner has not signed.
+    fn filter_peers(
+        &self,
+        state: &mut State,
+        bytes: &[u8],
+        peers: &[SocketAddr],
+        binds_channel: bool,
+        now: Duration,
+    ) -> FilterDecision {
+        let Some((_, signature)) = state
+            .owner
+            .as_ref()
+            .filter(|(_, signature)| signature.verifies(bytes))
+        else {
+            return FilterDecision::Pass;
+        };
+        let (code, why) = if !peers.iter().all(|peer| self.hub.may_send_to(peer.ip())) {
+            (message::FORBIDDEN, RelayRefusalLabels::PEER)
+        } else if !state.permitted_peers.add(peers, binds_channel, now) {
+            (message::INSUFFICIENT_CAPACITY, RelayRefusalLabels::QUOTA)
+        } else {
+            return FilterDecision::Pass;
+        };
+        self.refuse(signature, bytes, code, why)
+    }
+
+    fn refuse(
+        &self,
+        signature: &IntegrityKey,
+        bytes: &[u8],
+        code: u16,
+        why: RelayRefusalLabels,
+    ) -> FilterDecision {
+        self.hub.count_refusal(why);
+        signature
+            .error_response(bytes, code)
+            .map_or(FilterDecision::Drop, FilterDecision::Reply)
+    }
+
     fn perform_actions(self: &Arc<Self>, state: &mut State, now: Duration) {
         while let Some(step) = state.protocol.poll_action(now) {
             match step {
                 ProtocolAction::SendToClient(bytes) => self.transport.send(&bytes),
                 ProtocolAction::CloseAllocation(address) => {
                     state.allocations.remove(&address);
+                    if state.allocations.is_empty() {
+                        state.permitted_peers = PermittedPeers::default();
+                    }
                     self.hub.remove_allocation(address);
                 }
                 ProtocolAction::OpenAllocation(family) => {

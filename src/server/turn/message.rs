@@ -1,6 +1,6 @@
 //! STUN messages handled before the protocol (RFC 8489, RFC 8656).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use turn_server_proto::types::{
     attribute::XorPeerAddress,
     message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION},
@@ -10,7 +10,9 @@ use turn_server_proto::types::{
             BINDING, IntegrityAlgorithm, LongTermKeyCredentials, Message, MessageClass,
             MessageIntegrityCredentials, MessageWriteVec,
         },
-        prelude::{MessageWrite, MessageWriteExt},
+        prelude::{
+            Attribute, AttributeFromRaw, AttributeStaticType, MessageWrite, MessageWriteExt,
+        },
     },
 };
 
@@ -18,6 +20,13 @@ use turn_server_proto::types::{
 pub(super) const FRAME_HEADER_BYTES: usize = 4;
 /// RFC 8489 section 5.
 const STUN_HEADER_BYTES: usize = 20;
+pub(super) const FORBIDDEN: u16 = ErrorCode::FORBIDDEN;
+pub(super) const ALLOCATION_QUOTA_REACHED: u16 = ErrorCode::ALLOCATION_QUOTA_REACHED;
+pub(super) const INSUFFICIENT_CAPACITY: u16 = ErrorCode::INSUFFICIENT_CAPACITY;
+/// A browser's requests have 100 to 300 bytes.
+const MAX_REQUEST_BYTES: usize = 1_500;
+/// Browsers name one.
+pub(super) const MAX_REQUEST_PEERS: usize = 16;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum StunRequest {
@@ -26,14 +35,23 @@ pub(super) enum StunRequest {
     Allocate {
         username: Option<String>,
     },
-    /// `CreatePermission` or `ChannelBind`.
-    PermitPeers(Vec<IpAddr>),
+    /// `CreatePermission` or `ChannelBind`, with at most one peer more than [`MAX_REQUEST_PEERS`].
+    PermitPeers {
+        peers: Vec<SocketAddr>,
+        binds_channel: bool,
+    },
     Other,
 }
 
 /// Whether this is STUN, not `ChannelData` (RFC 8656 section 12).
 pub(super) fn is_message(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| first >> 6 == 0)
+}
+
+/// Whether this is a request that is too long to be read (RFC 8489 section 5 shows the class bits).
+pub(super) fn is_oversized_request(bytes: &[u8]) -> bool {
+    let is_request = matches!(bytes, [first, second, ..] if first & 1 == 0 && second & 0x10 == 0);
+    is_message(bytes) && is_request && bytes.len() > MAX_REQUEST_BYTES
 }
 
 /// Length of a message on a stream, with padding (RFC 8489 section 6.2.2, RFC 8656 section 12.5).
@@ -46,7 +64,11 @@ pub(super) fn frame_length(head: [u8; FRAME_HEADER_BYTES]) -> Option<usize> {
     }
 }
 
+/// None for what is no request, or an oversized one.
 pub(super) fn parse_request(bytes: &[u8]) -> Option<StunRequest> {
+    if is_oversized_request(bytes) {
+        return None;
+    }
     let message = Message::from_bytes(bytes).ok()?;
     if !message.has_class(MessageClass::Request) {
         return None;
@@ -60,11 +82,17 @@ pub(super) fn parse_request(bytes: &[u8]) -> Option<StunRequest> {
             username: username.map(|name| name.username().to_owned()),
         }
     } else if method == CREATE_PERMISSION || method == CHANNEL_BIND {
-        let mut peers = Vec::new();
-        while let Ok(peer) = message.nth_attribute::<XorPeerAddress>(peers.len()) {
-            peers.push(peer.addr(message.transaction_id()).ip());
+        let peers = message
+            .iter_attributes()
+            .filter(|(_, attribute)| attribute.get_type() == XorPeerAddress::TYPE)
+            .filter_map(|(_, attribute)| XorPeerAddress::from_raw(attribute).ok())
+            .map(|peer| peer.addr(message.transaction_id()))
+            .take(MAX_REQUEST_PEERS + 1)
+            .collect();
+        StunRequest::PermitPeers {
+            peers,
+            binds_channel: method == CHANNEL_BIND,
         }
-        StunRequest::PermitPeers(peers)
     } else {
         StunRequest::Other
     })
@@ -98,13 +126,13 @@ impl IntegrityKey {
         Message::from_bytes(bytes).is_ok_and(|message| self.integrity_algorithm(&message).is_some())
     }
 
-    /// 403 (Forbidden), unless the request was not signed with this key.
-    pub(super) fn forbidden_response(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+    /// A signed error response, unless the request was not signed with this key.
+    pub(super) fn error_response(&self, bytes: &[u8], code: u16) -> Option<Vec<u8>> {
         let message = Message::from_bytes(bytes).ok()?;
         let how = self.integrity_algorithm(&message)?;
         let mut answer = Message::builder_error(&message, MessageWriteVec::with_capacity(80));
-        let forbidden = ErrorCode::builder(ErrorCode::FORBIDDEN).build().ok()?;
-        answer.add_attribute(&forbidden).ok()?;
+        let error = ErrorCode::builder(code).build().ok()?;
+        answer.add_attribute(&error).ok()?;
         answer.add_message_integrity(&self.0, how).ok()?;
         Some(answer.finish())
     }
@@ -113,6 +141,7 @@ impl IntegrityKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use turn_server_proto::types::{attribute::Data, message::SEND};
 
     #[test]
     fn a_stream_is_cut_where_messages_and_channel_data_end() {
@@ -134,14 +163,47 @@ mod tests {
             .add_message_integrity(&signature.0, IntegrityAlgorithm::Sha1)
             .unwrap();
         let request = request.finish();
-        let reached = StunRequest::PermitPeers(vec!["127.0.0.1".parse().unwrap()]);
+        let reached = StunRequest::PermitPeers {
+            peers: vec!["127.0.0.1:80".parse().unwrap()],
+            binds_channel: false,
+        };
         assert_eq!(parse_request(&request), Some(reached));
-        let answer = signature.forbidden_response(&request).unwrap();
+        let answer = signature.error_response(&request, FORBIDDEN).unwrap();
         let answer = Message::from_bytes(&answer).unwrap();
         assert_eq!(answer.attribute::<ErrorCode>().unwrap().code(), 403);
         assert!(signature.integrity_algorithm(&answer).is_some());
         let other = IntegrityKey::new("ada", "guessed", "rialto");
-        assert_eq!(other.forbidden_response(&request), None);
+        assert_eq!(other.error_response(&request, FORBIDDEN), None);
+    }
+
+    fn create_permission(peers: u16) -> Vec<u8> {
+        let mut request = Message::builder_request(CREATE_PERMISSION, MessageWriteVec::new());
+        for port in 0..peers {
+            let peer = SocketAddr::from(([192, 0, 2, 1], port));
+            let peer = XorPeerAddress::new(peer, request.transaction_id());
+            request.add_attribute(&peer).unwrap();
+        }
+        request.finish()
+    }
+
+    #[test]
+    fn of_too_many_peers_one_more_than_allowed_is_read() {
+        for (named, read) in [(1, 1), (16, 16), (17, 17), (100, 17)] {
+            match parse_request(&create_permission(named)) {
+                Some(StunRequest::PermitPeers { peers, .. }) => assert_eq!(peers.len(), read),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_oversized_request_is_not_read() {
+        let request = create_permission(130);
+        assert!(request.len() > MAX_REQUEST_BYTES && is_oversized_request(&request));
+        assert_eq!(parse_request(&request), None);
+        let mut indication = Message::builder_indication(SEND, MessageWriteVec::new());
+        indication.add_attribute(&Data::new(&[0; 2_000])).unwrap();
+        assert!(!is_oversized_request(&indication.finish()));
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod credentials;
 mod hub;
 mod message;
 mod peer_filter;
+mod permitted_peers;
 pub mod probe;
 mod protocol;
 mod quota;

@@ -51,8 +51,7 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 impl BandwidthBucket {
     fn allow(&self, bytes: usize, most: u64, now: Duration) -> bool {
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX / 2);
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX / NANOS_PER_SECOND);
-        let cost = bytes.saturating_mul(NANOS_PER_SECOND) / most.max(1);
+        let cost = cost(bytes, most);
         let take = |full_at: u64| {
             let full_at = full_at.max(now).saturating_add(cost);
             (full_at - now <= NANOS_PER_SECOND).then_some(full_at)
@@ -60,6 +59,17 @@ impl BandwidthBucket {
         let order = Ordering::Relaxed;
         self.full_at.fetch_update(order, order, take).is_ok()
     }
+
+    /// Undoes an [`Self::allow`].
+    fn give_back(&self, bytes: usize, most: u64) {
+        self.full_at.fetch_sub(cost(bytes, most), Ordering::Relaxed);
+    }
+}
+
+/// In nanoseconds until as many bytes may pass again.
+fn cost(bytes: usize, most: u64) -> u64 {
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX / NANOS_PER_SECOND);
+    bytes.saturating_mul(NANOS_PER_SECOND) / most.max(1)
 }
 
 impl Quota {
@@ -72,15 +82,21 @@ impl Quota {
         })
     }
 
+    pub(super) fn is_reached(&self, user: UserId) -> bool {
+        self.is_reached_by(&self.lock(), user)
+    }
+
+    fn is_reached_by(&self, open: &Usage, user: UserId) -> bool {
+        let of_user = open.users.get(&user).map_or(0, |(relays, _)| *relays);
+        open.allocations >= self.total.max_allocations || of_user >= self.per_user.max_allocations
+    }
+
     pub(super) fn try_acquire(self: &Arc<Self>, user: UserId) -> Option<AllocationPermit> {
         let mut open = self.lock();
-        if open.allocations >= self.total.max_allocations {
+        if self.is_reached_by(&open, user) {
             return None;
         }
         let (relays, flow) = open.users.entry(user).or_default();
-        if *relays >= self.per_user.max_allocations {
-            return None;
-        }
         *relays += 1;
         let flow = flow.clone();
         open.allocations += 1;
@@ -100,11 +116,16 @@ impl AllocationPermit {
     /// Counts the bytes if they may pass.
     pub(super) fn allow(&self, bytes: usize, now: Duration) -> bool {
         let quota = &self.quota;
-        self.bandwidth
-            .allow(bytes, quota.per_user.max_bytes_per_second, now)
-            && quota
-                .total_bandwidth
-                .allow(bytes, quota.total.max_bytes_per_second, now)
+        let of_user = quota.per_user.max_bytes_per_second;
+        if !self.bandwidth.allow(bytes, of_user, now) {
+            return false;
+        }
+        let in_total = quota.total.max_bytes_per_second;
+        let may_pass = quota.total_bandwidth.allow(bytes, in_total, now);
+        if !may_pass {
+            self.bandwidth.give_back(bytes, of_user);
+        }
+        may_pass
     }
 }
 
@@ -176,6 +197,6 @@ mod tests {
         assert!(same.allow(200, at(200)));
         assert!(other.allow(600, at(200)));
         assert!(!other.allow(300, at(200)), "the total bandwidth is used up");
-        assert!(other.allow(300, at(700)));
+        assert!(other.allow(850, at(700)), "refused bytes do not count");
     }
 }

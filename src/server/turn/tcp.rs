@@ -1,18 +1,17 @@
 //! TURN over TCP or TLS, for clients whose network blocks UDP (RFC 8656 section 3.1).
 
 use super::{
-    client::{ClientTransport, TurnClient, UNALLOCATED_TIMEOUT},
+    client::{ClientTransport, MAX_DATAGRAM_BYTES, TurnClient, UNALLOCATED_TIMEOUT},
     hub::Hub,
     message::{self, FRAME_HEADER_BYTES},
 };
+use crate::server::{metrics::RelayRefusalLabels, proxy::rate_limit_key};
 use bytes::{Buf, BytesMut};
 use std::{
+    collections::HashMap,
     io,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -26,6 +25,10 @@ use tokio_rustls::TlsAcceptor;
 /// About half a second of a call; further messages are dropped.
 const MAX_QUEUED_MESSAGES: usize = 128;
 const MAX_CONNECTIONS: usize = 4_096;
+/// A school behind one address has a hundred people in calls.
+const MAX_ADDRESS_CONNECTIONS: usize = 512;
+/// A datagram in a Send indication, with the other attributes.
+const MAX_FRAME_BYTES: usize = MAX_DATAGRAM_BYTES + 128;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// For a TLS handshake, and for one write.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,7 +37,47 @@ pub(super) struct TcpServer {
     hub: Arc<Hub>,
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    open_connections: Arc<AtomicUsize>,
+    open_connections: Arc<OpenConnections>,
+}
+
+/// Connections by address, or IPv6 network.
+#[derive(Debug, Default)]
+struct OpenConnections(Mutex<HashMap<IpAddr, usize>>);
+
+/// The place of one connection. Dropping it frees the place.
+#[derive(Debug)]
+struct ConnectionPlace {
+    open: Arc<OpenConnections>,
+    address: IpAddr,
+}
+
+impl OpenConnections {
+    fn try_open(self: &Arc<Self>, from: IpAddr) -> Option<ConnectionPlace> {
+        let address = rate_limit_key(from.to_canonical());
+        let mut open = self.lock();
+        let of_address = open.get(&address).copied().unwrap_or_default();
+        if of_address >= MAX_ADDRESS_CONNECTIONS || open.values().sum::<usize>() >= MAX_CONNECTIONS
+        {
+            return None;
+        }
+        open.insert(address, of_address + 1);
+        let open = self.clone();
+        Some(ConnectionPlace { open, address })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for ConnectionPlace {
+    fn drop(&mut self) {
+        let mut open = self.open.lock();
+        match open.get_mut(&self.address) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(open.remove(&self.address)),
+        }
+    }
 }
 
 pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -70,20 +113,16 @@ impl TcpServer {
                     continue;
                 }
             };
-            if self.open_connections.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTIONS {
-                self.open_connections.fetch_sub(1, Ordering::Relaxed);
+            let Some(place) = self.open_connections.try_open(from.ip()) else {
+                self.hub.count_refusal(RelayRefusalLabels::CONNECTIONS);
                 continue;
-            }
-            let (hub, tls, open) = (
-                self.hub.clone(),
-                self.tls.clone(),
-                self.open_connections.clone(),
-            );
+            };
+            let (hub, tls) = (self.hub.clone(), self.tls.clone());
             tokio::spawn(async move {
+                let _place = place;
                 if let Err(why) = serve_connection(hub, socket, from, tls).await {
                     tracing::debug!(%why, "a TURN connection failed");
                 }
-                open.fetch_sub(1, Ordering::Relaxed);
             });
         }
     }
@@ -126,7 +165,7 @@ async fn serve_client(
     result
 }
 
-/// Ends at an invalid message, or without an allocation for too long.
+/// Ends at an invalid or too long message, or without an allocation for too long.
 async fn read_messages(
     read: &mut (impl AsyncRead + Unpin),
     client: &Arc<TurnClient>,
@@ -148,11 +187,17 @@ async fn read_messages(
             let Some(length) = message::frame_length(*head) else {
                 return Err(io::ErrorKind::InvalidData.into());
             };
+            if length > MAX_FRAME_BYTES {
+                client.count_oversized_frame();
+                return Err(io::ErrorKind::InvalidData.into());
+            }
             if buffer.len() < length {
                 break;
             }
             client.on_client_data(&buffer[..length]);
             buffer.advance(length);
+            // Other tasks run between the messages of one read.
+            tokio::task::consume_budget().await;
         }
     }
 }
