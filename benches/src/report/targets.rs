@@ -108,7 +108,7 @@ const TARGETS: &[Target] = &[
     target(Metric::Acks, WS_ONLY, Bound::AtLeast(2_000.0)),
     target(Metric::AckP99, WS_ONLY, Bound::AtMost(25.0)),
     target(Metric::StormRatio, BOTH_TRANSPORTS, Bound::AtMost(3.0)).explained_by(
-        "Live, the burst takes about a third of a second, while the reconnects are spread over a whole second: the last client only \
+        "Live, the burst takes a fifth of a second, while the reconnects are spread over a whole second: the last client only \
          connects when three times the live duration has passed. A WebSocket client also receives its welcome, and all are told who is \
          online again. Compared with live delivery at 100 messages per second, which is how fast people write, the target is met.",
     ),
