@@ -205,6 +205,6 @@ async fn frames_without_a_pause_delay_nobody() {
             slowest = slowest.max(began.elapsed());
         }
         assert!(floods.try_join_next().is_none(), "a flood has failed");
-        assert!(slowest < Duration::from_secs(1), "{what}: {slowest:?}");
+        assert!(slowest < Duration::from_secs(3), "{what}: {slowest:?}");
     }
 }
