@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use rialto::{
     model::{
         story::{StoryDraft, Urgency},
@@ -16,7 +16,7 @@ use rialto::{
         tls,
     },
 };
-use std::{ffi::OsString, io::Read, process::ExitCode};
+use std::{collections::BTreeSet, ffi::OsString, io::Read, process::ExitCode};
 
 /// The system's allocator took a fifth of the time of rendering pages and welcoming clients (docs/decisions/0017-mimalloc.md).
 #[global_allocator]
@@ -128,8 +128,16 @@ impl std::str::FromStr for UserNameArg {
 #[tokio::main]
 async fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
-    refuse_huge_pages();
+    {
+        refuse_huge_pages();
+        // Files hold messages and password hashes: only their owner may read new ones.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    }
     tls::install_crypto_provider();
+    if let Some(why) = unknown_settings(std::env::vars_os().map(|(name, _)| name)) {
+        eprintln!("rialto: {why}");
+        return ExitCode::FAILURE;
+    }
     let done = match Cli::parse_from(with_default_command(std::env::args_os())).command {
         Command::Serve(config) => rialto::serve::run(*config).await,
         Command::News(command) => publish_story(command).await,
@@ -148,6 +156,33 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+const SETTING_PREFIX: &str = "RIALTO_";
+/// Have the prefix, but are not for this program: the log's filter, which it reads itself, and variables of the project's scripts.
+const OTHER_VARIABLES: [&str; 3] = ["RIALTO_LOG", "RIALTO_TOOLS", "RIALTO_CHROMIUM"];
+
+/// What to tell about environment variables that set nothing: a misspelt one would be ignored silently.
+fn unknown_settings(names: impl Iterator<Item = OsString>) -> Option<String> {
+    let command = Cli::command();
+    let known: BTreeSet<String> = command
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(clap::Arg::get_env)
+        .map(|name| name.to_string_lossy().into_owned())
+        .chain(OTHER_VARIABLES.map(str::to_owned))
+        .collect();
+    let unknown: Vec<String> = names
+        .map(|name| name.to_string_lossy().into_owned())
+        .filter(|name| name.starts_with(SETTING_PREFIX) && !known.contains(name))
+        .collect();
+    (!unknown.is_empty()).then(|| {
+        format!(
+            "no setting is named {}. \"rialto serve --help\" lists all settings with their environment variables. Correct the name, or \
+             remove the variable",
+            unknown.join(", ")
+        )
+    })
 }
 
 /// Inserts `serve` where no command is named, as in `rialto --listen 0.0.0.0:8080`.

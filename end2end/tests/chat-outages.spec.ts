@@ -187,7 +187,7 @@ test("a refused message shows why, and can be retried or discarded", async ({ jo
 });
 
 test.describe("with a strict limit", () => {
-  test.use({ serverEnv: { RIALTO_SEND_BURST: "1" } });
+  test.use({ serverEnv: { RIALTO_LIMITS: "messages=1" } });
 
   test("messages that are written too fast are sent in order, and none fails", async ({ join }) => {
     const [ada, grace] = [await join("Ada"), await join("Grace")];

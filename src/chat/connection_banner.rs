@@ -18,6 +18,9 @@ pub fn ConnectionBanner() -> impl IntoView {
     let chat = use_chat();
     let text = move || match socket.status().get() {
         SocketStatus::Idle | SocketStatus::Connecting | SocketStatus::Connected => None,
+        SocketStatus::Reconnecting if socket.is_refused_for_now() => {
+            Some("Too many pages are open. Close some of them; this one then connects by itself.")
+        }
         SocketStatus::Reconnecting if !chat.has_outbox_entries() => {
             Some("You are offline. Rialto reconnects automatically; you can keep writing.")
         }
@@ -27,6 +30,9 @@ pub fn ConnectionBanner() -> impl IntoView {
         SocketStatus::Closed(code) if code == CloseCode::SignedOut.code() => {
             Some("You were signed out. Reload the page to sign in again.")
         }
+        SocketStatus::Closed(code) if code == CloseCode::ForeignOrigin.code() => Some(
+            "The server does not know this page's address. Ask its operator to look into the server's log, which says what to set.",
+        ),
         SocketStatus::Closed(_) => Some("This page is no longer connected. Reload it to continue."),
     };
     view! {

@@ -26,6 +26,8 @@ pub const MAX_FILE_NAME_CHARS: usize = 200;
 pub const MAX_TEXT_FRAME_BYTES: usize = 64 * 1024;
 /// Data in one binary frame of an upload.
 pub const MAX_CHUNK_BYTES: usize = 64 * 1024;
+/// Of an image that is shown; a browser takes 4 bytes of memory for each. A larger one is a download.
+pub const MAX_SHOWN_PIXELS: u64 = 40_000_000;
 /// Unacknowledged chunks.
 pub const MAX_CHUNKS_IN_FLIGHT: usize = 8;
 /// Unexpired guest links to one call.
@@ -98,6 +100,18 @@ impl Default for Limits {
     }
 }
 
+/// How long to wait, rounded up, for a sentence: `a second`, `20 seconds`, `5 minutes`. A minute if it is unknown.
+#[must_use]
+pub fn format_wait(millis: Option<u32>) -> String {
+    const UNKNOWN_WAIT_MS: u32 = 60_000;
+    match millis.unwrap_or(UNKNOWN_WAIT_MS).div_ceil(1_000) {
+        0 | 1 => "a second".to_owned(),
+        60 => "a minute".to_owned(),
+        seconds @ ..120 => format!("{seconds} seconds"),
+        seconds => format!("{} minutes", seconds.div_ceil(60)),
+    }
+}
+
 /// Formats bytes in powers of 1,000: `512 bytes`, `1.5 MB`.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
@@ -135,6 +149,16 @@ mod tests {
             (earlier.send_burst, earlier.max_message_chars),
             (200, 4_000)
         );
+    }
+
+    #[test]
+    fn a_wait_is_never_understated() {
+        assert_eq!(format_wait(Some(20)), "a second");
+        assert_eq!(format_wait(Some(1_001)), "2 seconds");
+        assert_eq!(format_wait(Some(60_000)), "a minute");
+        assert_eq!(format_wait(Some(61_000)), "61 seconds");
+        assert_eq!(format_wait(Some(121_000)), "3 minutes");
+        assert_eq!(format_wait(None), "a minute");
     }
 
     #[test]

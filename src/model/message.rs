@@ -87,6 +87,12 @@ pub struct ImageSize {
 }
 
 impl ImageSize {
+    /// How many pixels it has.
+    #[must_use]
+    pub fn pixels(self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+
     /// Scales down to fit `most`, keeping the aspect ratio.
     #[must_use]
     pub fn fitted(self, most: Self) -> Self {

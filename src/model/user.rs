@@ -82,6 +82,27 @@ pub enum SingleLineError {
     /// Control or default-ignorable.
     #[error("Invisible and control characters are not allowed.")]
     ControlCharacter,
+    /// Nothing in it leaves a mark.
+    #[error("Use at least one character that can be seen.")]
+    Invisible,
+}
+
+/// Whether a character leaves no mark by itself: white space, joiners, and the Braille pattern without dots.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || is_joiner(c) || c == '\u{2800}'
+}
+
+/// What scripts and emoji need between or after visible characters: joiners, variation selectors and tags.
+#[must_use]
+pub fn is_joiner(c: char) -> bool {
+    matches!(
+        c,
+        '\u{200C}'..='\u{200D}'
+            | '\u{FE00}'..='\u{FE0F}'
+            | '\u{180B}'..='\u{180D}'
+            | '\u{180F}'
+            | '\u{E0000}'..='\u{E0FFF}'
+    )
 }
 
 /// Trims a line, collapses white space, drops soft hyphens and rejects control and other invisible characters.
@@ -100,6 +121,9 @@ pub fn parse_single_line(text: &str, max_chars: usize) -> Result<String, SingleL
         .any(|c| c.is_control() || is_default_ignorable(c))
     {
         return Err(SingleLineError::ControlCharacter);
+    }
+    if folded.chars().all(is_blank) {
+        return Err(SingleLineError::Invisible);
     }
     let found = folded.chars().count();
     if found > max_chars {
@@ -220,6 +244,26 @@ mod tests {
         assert_eq!(UserName::new("李小龍").unwrap().as_str(), "李小龍");
         for joined in ["👩‍🚀", "❤️", "می‌خواهم"] {
             assert_eq!(UserName::new(joined).unwrap().as_str(), joined);
+        }
+    }
+
+    #[test]
+    fn a_name_can_be_seen() {
+        for invisible in [
+            "\u{200D}",
+            "\u{FE0F}",
+            "\u{2800}",
+            "\u{2800} \u{200C}",
+            "\u{E0041}",
+        ] {
+            assert_eq!(
+                UserName::new(invisible),
+                Err(SingleLineError::Invisible),
+                "{invisible:?}"
+            );
+        }
+        for visible in [".", "é", "\u{301}", "🧑", "李"] {
+            assert!(UserName::new(visible).is_ok(), "{visible:?}");
         }
     }
 

@@ -69,7 +69,7 @@ fn NotYours(failure: Failure) -> impl IntoView {
         Failure::NotSignedIn
         | Failure::NotFound { .. }
         | Failure::Invalid { .. }
-        | Failure::RateLimited
+        | Failure::RateLimited { .. }
         | Failure::Unavailable
         | Failure::Unreachable => {
             "Only editors and administrators can publish stories. Sign in if you are one."

@@ -30,7 +30,6 @@ pub async fn pick_name(
     #[server(default)] request: String,
 ) -> Result<(), Failure> {
     let app = use_app()?;
-    people::check_sign_in_rate(&app)?;
     let cookie = people::create_guest(&app, &name, &request).await?;
     people::redirect_with_session(cookie, &next);
     Ok(())
@@ -44,7 +43,6 @@ pub async fn pick_name(
 #[server(endpoint = "sign-in")]
 pub async fn sign_in(name: String, password: String, next: String) -> Result<(), Failure> {
     let app = use_app()?;
-    people::check_sign_in_rate(&app)?;
     let person = people::check_password(&app, &name, password).await?;
     people::start_session(&app, person.id, &next).await
 }
@@ -58,7 +56,6 @@ pub async fn sign_in(name: String, password: String, next: String) -> Result<(),
 #[server(endpoint = "claim-admin")]
 pub async fn claim_admin(claim: String, name: String, password: String) -> Result<(), Failure> {
     let app = use_app()?;
-    people::check_sign_in_rate(&app)?;
     let admin = people::create_admin(&app, &claim, &name, password).await?;
     people::start_session(&app, admin.id, "/").await
 }
@@ -99,7 +96,6 @@ pub async fn set_password(
     password: String,
 ) -> Result<(), Failure> {
     let (app, signed) = signed_in()?;
-    people::check_sign_in_rate(&app)?;
     people::set_password(&app, &signed, current, password).await?;
     redirect_plain_form("/settings?done=password");
     Ok(())

@@ -8,50 +8,24 @@ use crate::{
     },
     protocol::failure::Failure,
     server::{
-        AppState, Error, Result, clock, password, proxy, random,
+        AppState, Error, Result, clock, known_device, password, random,
+        rate_limit::{Bound, Charge, Key},
         session::{self, SignedInUser},
-        store::{Stream, Tx},
+        store::{Account, Stream, Tx},
     },
 };
-use axum::{
-    extract::ConnectInfo,
-    http::{HeaderValue, header, request::Parts},
-};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum_extra::extract::cookie::{Cookie, SameSite};
-use leptos::prelude::use_context;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 const ADMIN_CLAIM_PURPOSE: &str = "claim-admin";
 /// The theme cookie.
 pub const THEME_COOKIE: &str = "rialto_theme";
 /// The length of a UUID.
 const MIN_FORM_SECRET_CHARS: usize = 36;
-const NAME_TAKEN_MESSAGE: &str =
-    "That name is taken. Choose another; if it is yours, sign in with its password.";
+const NAME_TAKEN_MESSAGE: &str = "That name is taken, or looks like one that is. Choose another; if it is yours, sign in with its password.";
 const WRONG_PASSWORD_MESSAGE: &str = "Wrong name or password.";
-
-/// Counts an attempt of the client's address.
-///
-/// # Errors
-///
-/// [`Failure::RateLimited`].
-pub fn check_sign_in_rate(app: &AppState) -> Result<(), Failure> {
-    let from = use_context::<Parts>().and_then(|parts| {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
-        Some(app.config.trusted_proxies.client_ip(peer, &parts.headers))
-    });
-    let from = from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    if app.sign_in_rate.allow(proxy::rate_limit_key(from)) {
-        Ok(())
-    } else {
-        app.metrics.tries_refused.inc();
-        Err(Failure::RateLimited)
-    }
-}
 
 /// Creates a guest in every public room, and returns the session's `Set-Cookie` value.
 ///
@@ -164,11 +138,35 @@ async fn create_user(
 ///
 /// # Errors
 ///
-/// [`Failure::Invalid`]; it does not reveal which is wrong.
+/// [`Failure::Invalid`]; it does not reveal which is wrong. [`Failure::RateLimited`] after too many wrong ones.
 pub async fn check_password(app: &AppState, name: &str, password: String) -> Result<Person> {
     // An account may be older than a rule for names.
     let name = UserName::new(name).unwrap_or_else(|_| UserName::from_stored(name.to_owned()));
     let account = app.store.find_account(&name).await?;
+    let device = match &account {
+        Some(account) => known_device::find(app, account.person.id).await?,
+        None => None,
+    };
+    let charges = password_charges(&name, device.as_deref())?;
+    app.limits.take(charges.clone()).map_err(Failure::from)?;
+    let person = verify_account(account, password).await?;
+    app.limits.give_back(charges);
+    Ok(person)
+}
+
+/// Only guesses in unknown browsers count for the account as a whole: they do not lock its owner out of known ones.
+fn password_charges(name: &UserName, device: Option<&str>) -> Result<Vec<Charge>, Failure> {
+    let Some(device) = device else {
+        let at_address = Key::account_at(name, session::client_address()?);
+        return Ok(vec![
+            Charge::new(Bound::Passwords, at_address),
+            Charge::new(Bound::AccountPasswords, Key::account(name)),
+        ]);
+    };
+    Ok(vec![Charge::new(Bound::Passwords, Key::device(device))])
+}
+
+async fn verify_account(account: Option<Account>, password: String) -> Result<Person> {
     let hash = account
         .as_ref()
         .and_then(|account| account.password_hash.clone());
@@ -180,13 +178,14 @@ pub async fn check_password(app: &AppState, name: &str, password: String) -> Res
     }
 }
 
-/// Opens a session, sets its cookie and redirects to `next`.
+/// Opens a session for who knows the password, sets its cookie and redirects to `next`. The account knows this browser from now on.
 ///
 /// # Errors
 ///
 /// When the store fails.
 pub async fn start_session(app: &AppState, user: UserId, next: &str) -> Result<(), Failure> {
     let cookie = session::open(app, user).await?;
+    known_device::remember(app, user).await?;
     redirect_with_session(cookie, next);
     Ok(())
 }
@@ -206,6 +205,9 @@ pub async fn end_session(app: &AppState) -> Result<(), Failure> {
     if let Some(signed) = session::current_user() {
         let cookie = session::close(app, &signed).await?;
         session::add_header(header::SET_COOKIE, cookie);
+        // Files of the account are cached for a year (W3C Clear Site Data).
+        let cached = HeaderValue::from_static(r#""cache", "storage""#);
+        session::add_header(HeaderName::from_static("clear-site-data"), cached);
     }
     leptos_axum::redirect("/");
     Ok(())
@@ -276,7 +278,7 @@ pub async fn set_password(
     }
     app.connections
         .close_other_sessions(signed.person.id, &signed.token_hash);
-    Ok(())
+    known_device::remember(app, signed.person.id).await
 }
 
 fn wrong_password() -> Failure {
@@ -411,7 +413,7 @@ pub async fn create_token(store: &crate::server::store::Store, name: &str) -> Re
     Ok(token)
 }
 
-/// Creates missing streams and the room General, and deletes expired sessions.
+/// Creates missing streams, the room General and what names look like, and deletes expired sessions.
 ///
 /// # Errors
 ///
@@ -429,6 +431,7 @@ pub async fn seed_store(app: &AppState) -> Result<()> {
     app.event_log
         .create_room(id, "general".to_owned(), name, clock::now())
         .await?;
+    app.store.create_missing_skeletons().await?;
     app.store.delete_expired_sessions(clock::now()).await
 }
 

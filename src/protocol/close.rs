@@ -12,14 +12,18 @@ pub enum CloseCode {
     GoingAway,
     /// A message exceeded the size limit. Do not send it again.
     TooBig,
+    /// Too many connections are open.
+    TryAgainLater,
     /// The same client connected again. Do not reconnect, unless its id is certainly unique.
     Replaced,
     /// The session ended. Sign in instead of reconnecting.
     SignedOut,
     /// The first frame was no `hello`, or had another user's client id: a bug in the client.
     NoHello,
-    /// The server refused too many frames.
+    /// Too many frames arrived, or too many were refused.
     TooManyErrors,
+    /// The page is of another site, or a proxy changes the `Host` header.
+    ForeignOrigin,
     /// The client read too slowly.
     TooSlow,
     /// Nothing arrived for too long, or no `hello` in time.
@@ -28,13 +32,15 @@ pub enum CloseCode {
 
 impl CloseCode {
     /// All codes, ascending.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::GoingAway,
         Self::TooBig,
+        Self::TryAgainLater,
         Self::Replaced,
         Self::SignedOut,
         Self::NoHello,
         Self::TooManyErrors,
+        Self::ForeignOrigin,
         Self::TooSlow,
         Self::HeartbeatTimeout,
     ];
@@ -45,10 +51,12 @@ impl CloseCode {
         match self {
             Self::GoingAway => 1001,
             Self::TooBig => 1009,
+            Self::TryAgainLater => 1013,
             Self::Replaced => 4000,
             Self::SignedOut => 4001,
             Self::NoHello => 4002,
             Self::TooManyErrors => 4003,
+            Self::ForeignOrigin => 4004,
             Self::TooSlow => 4008,
             Self::HeartbeatTimeout => 4009,
         }
@@ -60,10 +68,14 @@ impl CloseCode {
         match self {
             Self::GoingAway => "the server is restarting",
             Self::TooBig => "that message is too big",
+            Self::TryAgainLater => "too many connections; close other pages or try again later",
             Self::Replaced => "this page connected again",
             Self::SignedOut => "the session has ended",
             Self::NoHello => "the first frame must be hello",
-            Self::TooManyErrors => "too many refused frames",
+            Self::TooManyErrors => "too many frames, or too many refused ones",
+            Self::ForeignOrigin => {
+                "the page's address is not this server's: set --public-url, and let the proxy pass on Host"
+            }
             Self::TooSlow => "the client reads too slowly; reconnect and resume",
             Self::HeartbeatTimeout => "heartbeat timeout",
         }
@@ -73,7 +85,10 @@ impl CloseCode {
     #[must_use]
     pub fn should_reconnect(code: u16) -> bool {
         let ours = Self::ALL.into_iter().find(|known| known.code() == code);
-        !matches!(ours, Some(Self::Replaced | Self::SignedOut | Self::NoHello))
+        !matches!(
+            ours,
+            Some(Self::Replaced | Self::SignedOut | Self::NoHello | Self::ForeignOrigin)
+        )
     }
 }
 

@@ -1,10 +1,12 @@
 //! Error type of server functions.
 
+use crate::model::limits::format_wait;
 use serde::{Deserialize, Serialize};
 use server_fn::{
     codec::JsonEncoding,
     error::{FromServerFnError, ServerFnErrorErr},
 };
+use std::time::Duration;
 
 /// Why a request failed, as shown to the user; internals are only logged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
@@ -25,9 +27,13 @@ pub enum Failure {
         /// The violated rule and what to do.
         reason: String,
     },
-    #[error("Too many attempts. Wait a minute, then try again.")]
+    #[error("Too many attempts. Wait {}, then try again.", format_wait(*retry_after_ms))]
     #[serde(rename = "too_fast")]
-    RateLimited,
+    RateLimited {
+        /// Milliseconds until a retry may succeed. None from earlier builds.
+        #[serde(default)]
+        retry_after_ms: Option<u32>,
+    },
     #[error("The server cannot do that right now. Try again later.")]
     Unavailable,
     /// Or its answer could not be read.
@@ -40,6 +46,15 @@ impl Failure {
     pub fn invalid(reason: impl std::fmt::Display) -> Self {
         Self::Invalid {
             reason: reason.to_string(),
+        }
+    }
+
+    /// [`Self::RateLimited`] for this long, rounded up to milliseconds.
+    #[must_use]
+    pub fn rate_limited(wait: Duration) -> Self {
+        let millis = wait.as_micros().div_ceil(1_000);
+        Self::RateLimited {
+            retry_after_ms: Some(u32::try_from(millis).unwrap_or(u32::MAX)),
         }
     }
 
@@ -65,5 +80,26 @@ impl FromServerFnError for Failure {
             ),
             _ => Self::Unavailable,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_limit_says_how_long_to_wait() {
+        let failure = Failure::rate_limited(Duration::from_micros(1_999_001));
+        let json = serde_json::to_string(&failure).unwrap();
+        assert_eq!(json, r#"{"failure":"too_fast","retry_after_ms":2000}"#);
+        assert_eq!(
+            failure.to_string(),
+            "Too many attempts. Wait 2 seconds, then try again."
+        );
+        let earlier: Failure = serde_json::from_str(r#"{"failure":"too_fast"}"#).unwrap();
+        assert_eq!(
+            earlier.to_string(),
+            "Too many attempts. Wait a minute, then try again."
+        );
     }
 }

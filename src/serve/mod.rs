@@ -4,8 +4,13 @@ mod call_leader;
 mod context;
 pub mod doctor;
 mod nodes;
+mod open_files;
 mod page_cache;
 mod page_task;
+mod panics;
+mod refusals;
+mod request_bodies;
+mod request_limits;
 mod router;
 mod server_functions;
 mod session_checks;
@@ -31,6 +36,7 @@ use crate::{
         data_lock::{DataLock, Sharing},
         http_server::{self, Shutdown},
         random,
+        rate_limit::{Amount, Bound},
         store::Term,
         store_mark,
         turn::{self, TurnRelay, address::AddressSource, credentials::TurnSecret},
@@ -38,7 +44,7 @@ use crate::{
 };
 use leptos::config::get_configuration;
 use std::{
-    io::IsTerminal,
+    io::{self, IsTerminal},
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -73,8 +79,14 @@ pub(crate) struct Systems {
 ///
 /// # Errors
 /// A message for the user, if the store cannot be opened or an address bound.
-pub async fn run(config: Config) -> Result<(), String> {
-    start_logging(config.log_format);
+pub async fn run(mut config: Config) -> Result<(), String> {
+    start_logging(config.log_format)?;
+    let open_files = open_files::raise_limit();
+    let connections = open_files::max_connections(open_files, &config.turn);
+    let connections = Amount::AtOnce(connections);
+    config
+        .limits
+        .set_default(Bound::AllConnections, connections);
     let started = Instant::now();
     let place = config.store.location();
     let sharing = match config.bus {
@@ -99,23 +111,19 @@ pub async fn run(config: Config) -> Result<(), String> {
             Error::InvalidSetting(why) => why,
             why => format!("the store in {place} cannot be opened: {why}"),
         })?;
+    panics::count(app.metrics.clone());
     let systems = build_systems(&app)
         .await
         .map_err(|why| format!("the store in {place} cannot be used: {why}"))?;
     let listener = TcpListener::bind(app.config.listen_address())
         .await
-        .map_err(|why| {
-            format!(
-                "cannot listen on {}: {why}. Check whether Rialto is already running",
-                app.config.listen_address()
-            )
-        })?;
+        .map_err(|why| listen_error(app.config.listen_address(), "--listen", &why))?;
     let address = listener.local_addr().map_err(|why| why.to_string())?;
     let metrics = match app.config.metrics_addr {
         Some(address) => Some(
             TcpListener::bind(address)
                 .await
-                .map_err(|why| format!("cannot listen on {address} for metrics: {why}"))?,
+                .map_err(|why| listen_error(address, "--metrics-addr", &why))?,
         ),
         None => None,
     };
@@ -150,7 +158,7 @@ pub async fn run(config: Config) -> Result<(), String> {
         calls_shutdown.clone(),
     )));
     tokio::select! {
-        () = http_server::serve(listener, router, stopping.clone()) => {}
+        () = http_server::serve(listener, router, app.connection_limits(), stopping.clone()) => {}
         () = shutdown_signal() => stopping.token.cancel(),
     }
     stopping.connections.close();
@@ -180,6 +188,8 @@ fn spawn_background_tasks(systems: &Arc<Systems>, inbox: Option<Inbox>) -> JoinS
     tasks.spawn(session_checks::run(systems.clone()));
     tasks.spawn(store_mark::run(app.clone()));
     tasks.spawn(periodic::run(app.clone()));
+    let sweeping = systems.clone();
+    tasks.spawn(async move { sweeping.chat.run_sweeps().await });
     if let Some(inbox) = inbox {
         tasks.spawn(nodes::run(systems.clone(), inbox));
     }
@@ -262,7 +272,8 @@ async fn start_relay(app: &AppState) -> Result<Option<TurnRelay>, String> {
             .map_err(|why| why.to_string())?,
     };
     let secret = TurnSecret::new(&secret);
-    let (ice, turn) = turn::start(&app.config, secret, app.metrics.clone()).await?;
+    let (ice, turn) =
+        turn::start(&app.config, secret, app.limits.clone(), app.metrics.clone()).await?;
     // Set only here, once.
     let _ = app.ice.set(ice);
     Ok(turn)
@@ -288,6 +299,8 @@ fn print_relay_urls(relay: &TurnRelay) {
 }
 
 async fn print_site_urls(app: &AppState, address: SocketAddr) -> Result<(), Error> {
+    let (_, connections) = app.limits.usage(Bound::AllConnections);
+    println!("at most {connections} connections at a time, by the limit of open files");
     println!("listening on http://{address}");
     let url = app
         .config
@@ -306,11 +319,33 @@ async fn print_site_urls(app: &AppState, address: SocketAddr) -> Result<(), Erro
     Ok(())
 }
 
-fn start_logging(format: LogFormat) {
+fn listen_error(at: SocketAddr, setting: &str, why: &io::Error) -> String {
+    let advice = match why.kind() {
+        io::ErrorKind::AddrInUse => {
+            "Another program uses this port: perhaps Rialto is already running".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => format!(
+            "No network interface of this machine has that address. Use 0.0.0.0:{} for all of them",
+            at.port()
+        ),
+        io::ErrorKind::PermissionDenied => {
+            "Ports below 1024 need a permission (CAP_NET_BIND_SERVICE). Use a higher one".to_owned()
+        }
+        _ => "Use another address".to_owned(),
+    };
+    format!("cannot listen on {at}: {why}. {advice} ({setting})")
+}
+
+/// The error names the part of `RIALTO_LOG` that is no filter.
+fn start_logging(format: LogFormat) -> Result<(), String> {
     use tracing_subscriber::{EnvFilter, fmt};
     // stun_proto logs that every TURN client is first rejected, to get realm and nonce (RFC 8489 section 9.2).
-    let filter = EnvFilter::try_from_env("RIALTO_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("rialto=info,stun_proto=off,warn"));
+    let filter = match std::env::var("RIALTO_LOG") {
+        Ok(filter) if !filter.trim().is_empty() => EnvFilter::try_new(&filter).map_err(|why| {
+            format!("RIALTO_LOG is {filter:?}, which is no filter: {why}. Use a form like rialto=debug,warn")
+        })?,
+        Ok(_) | Err(_) => EnvFilter::new("rialto=info,stun_proto=off,warn"),
+    };
     let log = fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal() && wants_colours())
@@ -320,6 +355,7 @@ fn start_logging(format: LogFormat) {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),
     };
+    Ok(())
 }
 
 /// See no-color.org.

@@ -9,26 +9,21 @@ use any_spawner::{CustomExecutor, Executor, PinnedFuture, PinnedLocalFuture};
 use axum::{
     body::{Body, HttpBody},
     extract::Request,
-    http::StatusCode,
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use futures::{
-    FutureExt, StreamExt,
+    StreamExt,
     stream::{self, FuturesUnordered},
 };
 use std::{
     cell::RefCell,
     future::poll_fn,
     mem,
-    panic::AssertUnwindSafe,
     pin::pin,
     sync::Arc,
     task::{Context, Poll},
 };
-
-const PANICKED: &str = "This page could not be made: the program has an error, which is in its log. \
-    Reload the page, and tell the operator if that does not help.";
 
 /// Spawned and not yet polled.
 type Spawned = Arc<Mutex<Vec<PinnedFuture<()>>>>;
@@ -65,13 +60,10 @@ impl CustomExecutor for PageExecutor {
 
 /// Middleware that renders a page, with all that it spawns, in the task of its connection.
 ///
-/// The spawned tasks run on while the body is sent, and are dropped with the response. A panic answers 500.
+/// The spawned tasks run on while the body is sent, and are dropped with the response.
 pub(super) async fn render_in_one_task(request: Request, next: Next) -> Response {
     let mut page = PageTask::default();
-    let rendering = AssertUnwindSafe(page.run(next.run(request))).catch_unwind();
-    let Ok(response) = rendering.await else {
-        return (StatusCode::INTERNAL_SERVER_ERROR, PANICKED).into_response();
-    };
+    let response = page.run(next.run(request)).await;
     // A body of known length is already rendered.
     if response.body().size_hint().exact().is_some() {
         return response;

@@ -1,6 +1,9 @@
 //! Routing table of the server.
 
-use super::{Systems, context, doctor, page_cache, page_task, server_functions, telemetry, ws};
+use super::{
+    Systems, context, doctor, page_cache, page_task, panics, request_bodies, request_limits,
+    server_functions, telemetry, ws,
+};
 use crate::{
     app::{App as Root, document::shell},
     chat, news, people,
@@ -43,11 +46,17 @@ pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions, assets: Ass
     let router = page_router(systems, options, assets)
         .merge(plain)
         .merge(live)
+        .layer(middleware::from_fn(request_bodies::bound_bodies))
+        .layer(middleware::from_fn(panics::catch_panics))
+        .layer(middleware::from_fn_with_state(
+            app.clone(),
+            request_limits::limit_addresses,
+        ))
         .layer(middleware::from_fn_with_state(
             app,
             telemetry::trace_request,
         ));
-    http::with_security_headers(http::with_retry_after(router))
+    http::with_security(http::with_retry_after(router), &systems.app.origin)
 }
 
 /// Pages, server functions (`/fn/…`) and browser files.
@@ -89,6 +98,10 @@ fn page_router(systems: &Systems, options: LeptosOptions, assets: Assets) -> Rou
         ))
         .layer(middleware::from_fn(page_task::render_in_one_task))
         .layer(middleware::from_fn(server_functions::fix_status))
+        .layer(middleware::from_fn_with_state(
+            app.clone(),
+            request_limits::limit_visitors,
+        ))
         .layer(middleware::from_fn_with_state(
             app.clone(),
             context::authenticate,

@@ -1,6 +1,9 @@
 //! Corrections of server functions' requests and responses.
 
-use crate::{protocol::failure::Failure, server::error::http_status};
+use crate::{
+    protocol::failure::Failure,
+    server::{error::http_status, http},
+};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -14,7 +17,7 @@ use leptos_axum::handle_server_fns_with_context;
 use server_fn::error::{FromServerFnError, SERVER_FN_ERROR_HEADER, ServerFnUrlError};
 
 /// Set in `.cargo/config.toml` and, for cargo-leptos, in `Cargo.toml`.
-const SERVER_FN_PREFIX: &str = concat!(env!("SERVER_FN_PREFIX"), "/");
+pub(super) const SERVER_FN_PREFIX: &str = concat!(env!("SERVER_FN_PREFIX"), "/");
 const MAX_READ_ARGUMENTS_BYTES: usize = 8 * 1024;
 const MAX_FAILURE_BYTES: usize = 64 * 1024;
 
@@ -81,8 +84,11 @@ async fn with_failure_status(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     match to_bytes(body, MAX_FAILURE_BYTES).await {
         Ok(bytes) => {
-            parts.status = http_status(&Failure::de(bytes.clone()));
-            Response::from_parts(parts, Body::from(bytes))
+            let failure = Failure::de(bytes.clone());
+            parts.status = http_status(&failure);
+            let mut response = Response::from_parts(parts, Body::from(bytes));
+            http::set_retry_after(&mut response, &failure);
+            response
         }
         Err(why) => {
             tracing::error!(%why, "the response of a server function could not be read");

@@ -6,6 +6,10 @@ use crate::server::{
     metrics::{ConnectionLabels, OPENMETRICS_MEDIA_TYPE, RequestLabels as Labels},
     prometheus_text::{self, PROMETHEUS_MEDIA_TYPE},
     random,
+    rate_limit::{
+        Bound,
+        entry_points::{OTHER_ROUTES, PROGRAM_ROUTE},
+    },
 };
 use axum::{
     Router,
@@ -69,9 +73,9 @@ fn method_label(method: &Method) -> &'static str {
 }
 
 /// Bounds the number of time series.
-fn route_label(matched: Option<&MatchedPath>) -> Cow<'static, str> {
+pub(super) fn route_label(matched: Option<&MatchedPath>) -> Cow<'static, str> {
     match matched {
-        Some(path) if path.as_str().starts_with("/pkg/") => "/pkg".into(),
+        Some(path) if path.as_str().starts_with("/pkg/") => PROGRAM_ROUTE.into(),
         Some(path) => path
             .as_str()
             .split("/{*")
@@ -79,7 +83,7 @@ fn route_label(matched: Option<&MatchedPath>) -> Cow<'static, str> {
             .unwrap_or_default()
             .to_owned()
             .into(),
-        None => "other".into(),
+        None => OTHER_ROUTES.into(),
     }
 }
 
@@ -112,6 +116,9 @@ async fn metrics(State(systems): State<Arc<Systems>>, headers: HeaderMap) -> Res
 
 fn update_gauges(systems: &Systems) {
     let (app, metrics) = (&systems.app, &systems.app.metrics);
+    let (open, most) = app.limits.usage(Bound::AllConnections);
+    metrics.open_connections.set(open.into());
+    metrics.max_connections.set(most.into());
     let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let (clients, readers) = (
         app.connections.local_connections(),

@@ -8,16 +8,17 @@ use super::{
     error::{Error, Result},
     event_log::EventLog,
     files::Files,
+    http_server::ConnectionLimits,
     live::{ConnectionRegistry, Flusher, NewsSubscribers},
     metrics::Metrics,
+    origin::SiteOrigin,
     random,
-    rate_limit::RateLimiter,
+    rate_limit::RateLimits,
     store::{Store, Stream},
-    turn::IceConfig,
+    turn::{IceConfig, credentials::RelayUser},
 };
-use crate::model::{CallId, Epoch, UserId, call::IceServer, limits::SEND_REFILL_MS};
+use crate::model::{Epoch, call::IceServer};
 use std::{
-    net::IpAddr,
     path::PathBuf,
     sync::{Arc, OnceLock},
 };
@@ -43,8 +44,8 @@ pub struct AppState {
     pub control_token: String,
     /// Set once the relay has started.
     pub ice: OnceLock<IceConfig>,
-    pub sign_in_rate: RateLimiter<IpAddr>,
-    pub send_rate: RateLimiter<UserId>,
+    pub limits: Arc<RateLimits>,
+    pub origin: Arc<SiteOrigin>,
 }
 
 impl AppState {
@@ -87,10 +88,8 @@ impl AppState {
             config.replay_events,
         );
         let control = random::new_token();
-        let (sign_ins, sends) = (
-            RateLimiter::new(config.sign_in_burst, 2_000),
-            RateLimiter::new(config.send_burst, SEND_REFILL_MS.into()),
-        );
+        let origin = Arc::new(SiteOrigin::new(config.public_url.as_deref()));
+        let limits = RateLimits::new(config.limits.clone(), metrics.clone());
         Arc::new(Self {
             config,
             store,
@@ -105,17 +104,26 @@ impl AppState {
             build,
             control_token: control,
             ice: OnceLock::new(),
-            sign_in_rate: sign_ins,
-            send_rate: sends,
+            limits,
+            origin,
         })
     }
 
-    /// ICE servers for a user's browser in a call, with short-lived credentials.
+    /// ICE servers for a user's browser, with short-lived credentials.
     #[must_use]
-    pub fn ice_servers(&self, user: UserId, call: CallId) -> Vec<IceServer> {
+    pub fn ice_servers(&self, user: RelayUser) -> Vec<IceServer> {
         match self.ice.get() {
-            Some(ice) => ice.servers_for(user, call, clock::now()),
+            Some(ice) => ice.servers_for(user, clock::now()),
             None => self.config.ice_servers.0.clone(),
+        }
+    }
+
+    /// What limits HTTP connections.
+    #[must_use]
+    pub fn connection_limits(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            limits: self.limits.clone(),
+            trusted_proxies: self.config.trusted_proxies.clone(),
         }
     }
 

@@ -1,9 +1,15 @@
 //! Settings from the command line or the environment; every default works.
 
-use super::{files, proxy::TrustedProxies, store::DatabaseUrl, turn};
+use super::{
+    files,
+    proxy::TrustedProxies,
+    rate_limit::{self, Bound},
+    store::DatabaseUrl,
+    turn,
+};
 use crate::model::{
     call::IceServer,
-    limits::{DEFAULT_SEND_BURST, DEFAULT_UPLOAD_BYTES, Limits, MAX_REPLAY_EVENTS},
+    limits::{DEFAULT_UPLOAD_BYTES, Limits, MAX_REPLAY_EVENTS},
 };
 use clap::Args;
 use std::{
@@ -102,7 +108,7 @@ pub struct Config {
     pub site_addr: SocketAddr,
 
     /// URL that people open, such as `https://rialto.example.org`. Default: `http://` and the listen address.
-    #[arg(long, env = "RIALTO_PUBLIC_URL", value_name = "URL")]
+    #[arg(long, env = "RIALTO_PUBLIC_URL", value_parser = parse_public_url, value_name = "URL")]
     pub public_url: Option<String>,
 
     /// Proxies whose X-Forwarded-For header is accepted: addresses and networks, comma-separated. All clients behind any other
@@ -163,15 +169,39 @@ pub struct Config {
         long,
         env = "RIALTO_UPLOAD_BYTES",
         default_value_t = DEFAULT_UPLOAD_BYTES,
+        value_parser = clap::value_parser!(u64).range(1..),
         value_name = "BYTES"
     )]
     pub upload_bytes: u64,
+
+    /// Most bytes of files that one person may send altogether.
+    #[arg(
+        long,
+        env = "RIALTO_PERSON_FILE_BYTES",
+        default_value_t = 5_000_000_000,
+        value_name = "BYTES"
+    )]
+    pub person_file_bytes: u64,
+
+    /// Most bytes of files that all people may send altogether. Default: until the disk is full but for `--disk-reserve`.
+    #[arg(long, env = "RIALTO_FILE_BYTES", value_name = "BYTES")]
+    pub file_bytes: Option<u64>,
+
+    /// Bytes of the data folder's disk that files leave free, for the store and its backups.
+    #[arg(
+        long,
+        env = "RIALTO_DISK_RESERVE",
+        default_value_t = 1_000_000_000,
+        value_name = "BYTES"
+    )]
+    pub disk_reserve: u64,
 
     /// How long a call rings before it ends unanswered, in seconds.
     #[arg(
         long,
         env = "RIALTO_RING_SECONDS",
         default_value_t = 30,
+        value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS),
         value_name = "SECONDS"
     )]
     pub ring_seconds: u64,
@@ -211,13 +241,14 @@ pub struct Config {
         long,
         env = "RIALTO_HEARTBEAT_SECONDS",
         default_value_t = 15,
+        value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS),
         value_name = "SECONDS"
     )]
     pub heartbeat_seconds: u64,
 
     /// Maximum number of bytes queued for a connection that does not read; above that it is closed. The kernel may buffer about 100 kB
     /// more.
-    #[arg(long, env = "RIALTO_QUEUE_BYTES", default_value_t = 128 * 1024, value_name = "BYTES")]
+    #[arg(long, env = "RIALTO_QUEUE_BYTES", default_value_t = 128 * 1024, value_parser = parse_queue_bytes, value_name = "BYTES")]
     pub queue_bytes: usize,
 
     /// Maximum number of missed events of the news or of a room that a returning client receives; above that it reloads them.
@@ -229,23 +260,10 @@ pub struct Config {
     )]
     pub replay_events: i64,
 
-    /// Maximum number of messages a user may send in one burst. The allowance refills by 50 a second.
-    #[arg(
-        long,
-        env = "RIALTO_SEND_BURST",
-        default_value_t = DEFAULT_SEND_BURST,
-        value_name = "MESSAGES"
-    )]
-    pub send_burst: u32,
-
-    /// Maximum number of names or passwords an IP address may try in one burst. The allowance refills by one every two seconds.
-    #[arg(
-        long,
-        env = "RIALTO_SIGN_IN_BURST",
-        default_value_t = 60,
-        value_name = "TRIES"
-    )]
-    pub sign_in_burst: u32,
+    /// Limits on what one client takes, comma-separated: `messages=200/20ms` allows 200 messages at once, then one every 20 ms.
+    /// docs/operating.md lists all limits with their defaults.
+    #[arg(long, env = "RIALTO_LIMITS", default_value = "", value_name = "LIMITS")]
+    pub limits: rate_limit::Overrides,
 }
 
 /// The format of the log.
@@ -265,6 +283,40 @@ fn parse_ice_servers(json: &str) -> Result<IceServers, String> {
     serde_json::from_str(json).map(IceServers).map_err(|error| {
         format!("{error}. Use the form [{{\"urls\":[\"turn:turn.example.org\"],\"username\":\"…\",\"credential\":\"…\"}}]")
     })
+}
+
+/// Longest ring or heartbeat.
+const MAX_SECONDS: u64 = 3_600;
+/// With less, a connection would be closed at its first long message.
+const MIN_QUEUE_BYTES: usize = 4 * 1024;
+
+fn parse_queue_bytes(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(bytes) if bytes >= MIN_QUEUE_BYTES => Ok(bytes),
+        _ => Err(format!(
+            "use a number of at least {MIN_QUEUE_BYTES}: a shorter queue holds no long message"
+        )),
+    }
+}
+
+/// An origin: browsers reach the site at the root of a host.
+fn parse_public_url(text: &str) -> Result<String, String> {
+    let form = "Use the form https://rialto.example.org";
+    let url = reqwest::Url::parse(text).map_err(|why| format!("{why}. {form}"))?;
+    if !["http", "https"].contains(&url.scheme()) || !url.has_host() {
+        return Err(format!("people open http:// or https:// addresses. {form}"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!(
+            "it would show a name or password to everybody. {form}"
+        ));
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err(format!(
+            "Rialto is served at the root of a host, not below a path. Give it a host name of its own. {form}"
+        ));
+    }
+    Ok(text.trim_end_matches('/').to_owned())
 }
 
 /// An interval is at least one second.
@@ -299,10 +351,12 @@ impl Config {
 
     /// Limits that browsers receive.
     #[must_use]
-    pub fn limits(&self) -> Limits {
+    pub fn client_limits(&self) -> Limits {
+        let messages = self.limits.rate(Bound::Messages);
         Limits {
             max_upload_bytes: self.upload_bytes,
-            send_burst: self.send_burst,
+            send_burst: messages.burst,
+            send_refill_ms: u32::try_from(messages.refill.as_millis()).unwrap_or(u32::MAX),
             max_replay_events: u32::try_from(self.replay_events.max(0)).unwrap_or(u32::MAX),
             ..Limits::default()
         }
@@ -355,6 +409,33 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_public_url_is_the_root_of_a_host() {
+        for url in [
+            "https://rialto.example.org",
+            "http://127.0.0.1:3000",
+            "http://[::1]:3000",
+        ] {
+            assert_eq!(parse_public_url(url).as_deref(), Ok(url));
+        }
+        assert_eq!(
+            parse_public_url("https://a.example/").as_deref(),
+            Ok("https://a.example")
+        );
+        for (wrong, words) in [
+            ("rialto.example.org", "Use the form"),
+            ("localhost:3000", "http:// or https://"),
+            ("ftp://rialto.example.org", "http:// or https://"),
+            ("https://ada:secret@rialto.example.org", "password"),
+            ("https://example.org/rialto", "root of a host"),
+            ("https://example.org/?a=b", "root of a host"),
+            ("https://example.org/#a", "root of a host"),
+        ] {
+            let why = parse_public_url(wrong).unwrap_err();
+            assert!(why.contains(words), "{wrong}: {why}");
+        }
+    }
 
     #[test]
     fn an_interval_is_a_number_with_its_unit() {

@@ -2,9 +2,9 @@
 
 use super::error::{Error, Result};
 use std::{
-    fs::{self, File, Metadata},
+    fs::{self, File, Metadata, Permissions},
     io::{self, ErrorKind},
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -12,6 +12,9 @@ use std::{
 pub const STORE_FILE: &str = "rialto.sqlite";
 /// The store and SQLite's own files (manual: "Temporary Files Used By SQLite").
 const SQLITE_FILES: [&str; 3] = [STORE_FILE, "rialto.sqlite-wal", "rialto.sqlite-shm"];
+
+/// Permissions of the group and of all others (chmod(2)).
+const OTHERS: u32 = 0o077;
 
 /// Attempted use of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,14 +34,40 @@ impl Action {
     }
 }
 
-/// Creates a missing folder, and checks that it and the SQLite files in it are writable.
+/// Creates a missing folder, checks that it and the SQLite files in it are writable, and closes them to other users.
 ///
 /// # Errors
 /// Only [`Error::InvalidSetting`].
 pub fn prepare(data: &Path) -> Result<()> {
     fs::create_dir_all(data).map_err(|why| describe(data, Action::Create, &why))?;
     check_access(data, Action::Write)?;
-    check_store_files(data, Action::Write)
+    check_store_files(data, Action::Write)?;
+    let files = SQLITE_FILES.map(|name| data.join(name));
+    for path in std::iter::once(data).chain(files.iter().map(PathBuf::as_path)) {
+        restrict(path);
+    }
+    Ok(())
+}
+
+/// Takes away what other users of this machine may do: messages and password hashes are in it.
+fn restrict(path: &Path) {
+    let Ok(found) = fs::metadata(path) else {
+        return;
+    };
+    let mode = found.permissions().mode();
+    if mode & OTHERS == 0 {
+        return;
+    }
+    let shown = absolute(path);
+    let shown = shown.display();
+    match fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS)) {
+        Ok(()) => tracing::warn!(
+            "{shown} was open to other users of this machine. Now only its owner can use it"
+        ),
+        Err(why) => {
+            tracing::warn!(%why, "{shown} is open to other users of this machine. Close it with \"chmod go= {shown}\"");
+        }
+    }
 }
 
 /// Checks that an existing folder and the SQLite files in it are readable.

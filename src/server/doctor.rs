@@ -6,6 +6,7 @@ use super::{
     AppState,
     backup::periodic,
     config::Config,
+    rate_limit::Bound,
     turn::address::{self, AddressSource},
 };
 use crate::model::finding::Finding;
@@ -26,7 +27,12 @@ pub async fn run_checks(app: &AppState) -> Vec<Finding> {
         check_relay_addresses(app),
         check_relays(app)
     );
-    let mut findings = vec![store, periodic::check(app), check_https(config)];
+    let mut findings = vec![
+        store,
+        periodic::check(app),
+        check_connections(app),
+        check_https(config),
+    ];
     findings.extend(site);
     findings.push(clock);
     findings.extend(addresses);
@@ -44,6 +50,21 @@ async fn check_store(app: &AppState) -> Finding {
             "Check that the database runs and the disk is not full.",
         ),
     }
+}
+
+/// Warns from four fifths on.
+fn check_connections(app: &AppState) -> Finding {
+    const CHECK_NAME: &str = "Connections";
+    let (open, most) = app.limits.usage(Bound::AllConnections);
+    let state = format!("{open} of at most {most} are open.");
+    if u64::from(open) * 5 < u64::from(most) * 4 {
+        return Finding::ok(CHECK_NAME, state);
+    }
+    Finding::warning(
+        CHECK_NAME,
+        state,
+        "Raise the limit of open files (LimitNOFILE= of systemd, ulimit -n), or add a node. Further connections are refused.",
+    )
 }
 
 fn check_https(config: &Config) -> Finding {

@@ -1,5 +1,6 @@
 //! Errors of the server: logged in full, sent to the user without internals.
 
+use super::http;
 use crate::protocol::failure::Failure;
 use axum::{
     Json,
@@ -82,7 +83,7 @@ pub fn http_status(failure: &Failure) -> StatusCode {
         Failure::NotAllowed { .. } => StatusCode::FORBIDDEN,
         Failure::NotFound { .. } => StatusCode::NOT_FOUND,
         Failure::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-        Failure::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Failure::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
         Failure::Unavailable | Failure::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
@@ -95,6 +96,8 @@ impl IntoResponse for Error {
         if let Some(body) = body.as_object_mut() {
             body.insert("message".into(), failure.to_string().into());
         }
-        (http_status(&failure), Json(body)).into_response()
+        let mut response = (http_status(&failure), Json(body)).into_response();
+        http::set_retry_after(&mut response, &failure);
+        response
     }
 }

@@ -218,6 +218,17 @@ impl ResumingReader {
     }
 }
 
+/// Free space of a folder's file system for this user (statvfs(3)); none if it cannot be read.
+#[must_use]
+pub fn available_bytes(folder: &path::Path) -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    return rustix::fs::statvfs(folder)
+        .ok()
+        .map(|found| found.f_bavail.saturating_mul(found.f_frsize));
+    #[cfg(not(target_os = "linux"))]
+    return None;
+}
+
 fn split_bucket_url(url: &str) -> (&str, &str) {
     let rest = url.strip_prefix(S3_SCHEME).unwrap_or(url);
     rest.split_once('/').unwrap_or((rest, ""))

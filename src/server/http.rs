@@ -1,18 +1,40 @@
 //! HTTP headers and checks shared by all responses.
 
-use super::assets;
+use super::{assets, origin::SiteOrigin};
+use crate::protocol::failure::Failure;
 use axum::{
     Router,
+    extract::{Request, State},
     http::{HeaderName, HeaderValue, StatusCode, header},
-    response::Response,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
 };
-use std::sync::LazyLock;
-use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
+use std::sync::{Arc, LazyLock};
+use tower_http::{
+    csrf::{CsrfLayer, ProtectionError},
+    set_header::SetResponseHeaderLayer,
+};
 
-/// Adds security headers; rejects state-changing requests from other origins (Fetch Metadata, RFC 6454).
-pub fn with_security_headers<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
-    let mut router = router.layer(CsrfLayer::new());
-    for (name, value) in SECURITY_HEADERS {
+/// Adds security headers; rejects requests for other hosts, and state-changing ones from other origins (Fetch Metadata, RFC 6454).
+pub fn with_security<S: Clone + Send + Sync + 'static>(
+    router: Router<S>,
+    site: &Arc<SiteOrigin>,
+) -> Router<S> {
+    let mut csrf = CsrfLayer::new();
+    if let Some(public) = site.public() {
+        // A public URL is a valid origin.
+        csrf = csrf.clone().add_trusted_origin(public).unwrap_or(csrf);
+    }
+    let foreign_origin =
+        |_: ProtectionError| (StatusCode::FORBIDDEN, FOREIGN_ORIGIN).into_response();
+    let mut router = router
+        .layer(csrf.with_rejection_response(foreign_origin))
+        .layer(middleware::from_fn_with_state(site.clone(), check_host));
+    let is_https = site
+        .public()
+        .is_some_and(|origin| origin.starts_with("https://"));
+    let https_headers = HTTPS_HEADERS.into_iter().filter(|_| is_https);
+    for (name, value) in SECURITY_HEADERS.into_iter().chain(https_headers) {
         let name = HeaderName::from_static(name);
         router = router.layer(SetResponseHeaderLayer::if_not_present(
             name,
@@ -20,6 +42,25 @@ pub fn with_security_headers<S: Clone + Send + Sync + 'static>(router: Router<S>
         ));
     }
     router
+}
+
+const FOREIGN_ORIGIN: &str = "This form was sent by another site. If it is this one, its operator has to set --public-url, and a proxy \
+    has to pass on the Host header. The log says more.\n";
+const FOREIGN_HOST: &str = "This server is known by another name. If the name is right, its operator has to set --public-url. The log \
+    says more.\n";
+
+/// Status 421 (RFC 9110 section 15.5.20) for another host; logs refusals.
+async fn check_host(State(site): State<Arc<SiteOrigin>>, request: Request, next: Next) -> Response {
+    let headers = request.headers().clone();
+    if !site.is_known_host(&headers) {
+        site.warn_of_refusal(&headers);
+        return (StatusCode::MISDIRECTED_REQUEST, FOREIGN_HOST).into_response();
+    }
+    let response = next.run(request).await;
+    if response.extensions().get::<ProtectionError>().is_some() {
+        site.warn_of_refusal(&headers);
+    }
+    response
 }
 
 /// Adds a missing `Retry-After` (RFC 9110 section 10.2.3) to responses that refuse a request for now.
@@ -30,7 +71,18 @@ pub fn with_retry_after<S: Clone + Send + Sync + 'static>(router: Router<S>) -> 
     ))
 }
 
-/// In seconds; the failure's text for too many attempts says the same.
+/// Sets `Retry-After` of a response to a failure, if that says how long to wait.
+pub fn set_retry_after(response: &mut Response, failure: &Failure) {
+    if let Failure::RateLimited {
+        retry_after_ms: Some(millis),
+    } = failure
+    {
+        let seconds = HeaderValue::from(millis.div_ceil(1_000));
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+}
+
+/// In seconds.
 fn retry_after(status: StatusCode) -> Option<&'static str> {
     match status {
         StatusCode::TOO_MANY_REQUESTS => Some("60"),
@@ -39,11 +91,15 @@ fn retry_after(status: StatusCode) -> Option<&'static str> {
     }
 }
 
-const SECURITY_HEADERS: [(&str, &str); 5] = [
+/// Only for sites with https: a browser would refuse a later one without.
+const HTTPS_HEADERS: [(&str, &str); 1] = [("strict-transport-security", "max-age=31536000")];
+
+const SECURITY_HEADERS: [(&str, &str); 6] = [
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
     ("referrer-policy", "same-origin"),
     ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
     (
         "permissions-policy",
         "camera=(self), microphone=(self), display-capture=(self), geolocation=(), payment=(), usb=()",
@@ -83,45 +139,11 @@ pub fn no_store() -> (HeaderName, HeaderValue) {
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
 }
 
-/// Whether `Origin` matches `Host` or is missing: only browsers, which send it, could send a user's cookies
-/// unintentionally.
-#[must_use]
-pub fn is_same_origin(headers: &axum::http::HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else {
-        return true;
-    };
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let authority = origin
-        .to_str()
-        .ok()
-        .and_then(|origin| origin.split_once("://"))
-        .map(|(_, authority)| authority);
-    authority.is_some() && authority == host
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::{
-        body::Body,
-        http::{HeaderMap, Request},
-        routing::get,
-    };
+    use axum::{body::Body, http::Request, routing::get};
     use tower::Service;
-
-    fn is_allowed(origin: Option<&str>) -> bool {
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            header::HOST,
-            HeaderValue::from_static("rialto.example:3000"),
-        );
-        if let Some(origin) = origin {
-            headers.insert(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
-        }
-        is_same_origin(&headers)
-    }
 
     #[tokio::test]
     async fn who_is_refused_for_now_is_told_when_to_try_again() {
@@ -160,19 +182,5 @@ mod tests {
         assert_eq!(live_reload_source(false, Some("4001")), "");
         let served = content_security_policy("abc");
         assert!(served.contains("; connect-src 'self'; "), "{served}");
-    }
-
-    #[test]
-    fn only_our_own_pages_may_connect() {
-        assert!(
-            is_allowed(Some("http://rialto.example:3000"))
-                && is_allowed(Some("https://rialto.example:3000"))
-        );
-        assert!(is_allowed(None), "no browser");
-        assert!(
-            !is_allowed(Some("http://rialto.example"))
-                && !is_allowed(Some("http://evil.example"))
-                && !is_allowed(Some("null"))
-        );
     }
 }

@@ -3,7 +3,11 @@
 //! A handler of a live connection (SSE, WebSocket) returns [`Takeover::take`] and gets the socket; hyper's buffers are
 //! freed (`docs/decisions/0006-live-connections-outside-hyper.md`).
 
-use super::socket::Socket;
+use super::{
+    proxy::TrustedProxies,
+    rate_limit::{Bound, Charge, Key, Place, RateLimits},
+    socket::Socket,
+};
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -17,7 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
     convert::Infallible,
     fmt, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -27,13 +31,19 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Beyond this, connections over the limit are closed without an answer.
+const MAX_CONCURRENT_REFUSALS: usize = 64;
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+const MAX_REFUSED_BYTES: u64 = 64 * 1024;
 /// Applies to errors such as too many open files.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
@@ -45,18 +55,52 @@ pub struct Shutdown {
     pub connections: TaskTracker,
 }
 
+/// What limits connections.
+#[derive(Debug, Clone)]
+pub struct ConnectionLimits {
+    pub limits: Arc<RateLimits>,
+    /// All clients behind them share an address.
+    pub trusted_proxies: TrustedProxies,
+}
+
+impl ConnectionLimits {
+    fn open(&self, peer: IpAddr) -> Option<Place> {
+        let of_address = Charge::new(Bound::Connections, Key::address(peer));
+        let of_address =
+            Some(of_address).filter(|_| !self.trusted_proxies.trusts(peer.to_canonical()));
+        let of_all = Charge::new(Bound::AllConnections, Key::Total);
+        self.limits
+            .open(of_address.into_iter().chain([of_all]))
+            .ok()
+    }
+}
+
 /// Serves until the token is cancelled. HTTP connections end after their current request.
-pub async fn serve(listener: TcpListener, router: Router, stopping: Shutdown) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ConnectionLimits,
+    stopping: Shutdown,
+) {
+    let refusals = Arc::new(Semaphore::new(MAX_CONCURRENT_REFUSALS));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stopping.token.cancelled() => break,
         };
         match accepted {
-            Ok((socket, peer)) => {
-                let served = serve_connection(socket, peer, router.clone(), stopping.clone());
-                stopping.connections.spawn(served);
-            }
+            Ok((socket, peer)) => match limits.open(peer.ip()) {
+                Some(place) => {
+                    let (router, stopping) = (router.clone(), stopping.clone());
+                    let connections = stopping.connections.clone();
+                    connections.spawn(serve_connection(socket, peer, router, place, stopping));
+                }
+                None => {
+                    if let Ok(permit) = refusals.clone().try_acquire_owned() {
+                        stopping.connections.spawn(refuse(socket, permit));
+                    }
+                }
+            },
             Err(why) if is_connection_error(&why) => {}
             Err(why) => {
                 tracing::error!(%why, "could not accept a connection");
@@ -76,7 +120,30 @@ fn is_connection_error(why: &io::Error) -> bool {
     )
 }
 
-async fn serve_connection(socket: TcpStream, peer: SocketAddr, router: Router, stopping: Shutdown) {
+/// Answers 503, so that the client knows when to try again.
+async fn refuse(mut socket: TcpStream, _permit: OwnedSemaphorePermit) {
+    const WORDS: &str = "The server has too many connections. Try again in a few seconds.\n";
+    let response = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
+         content-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\r\n{WORDS}",
+        WORDS.len()
+    );
+    let refused = async {
+        socket.write_all(response.as_bytes()).await?;
+        socket.shutdown().await?;
+        // A close with unread bytes would reset the connection and lose the response.
+        tokio::io::copy(&mut socket.take(MAX_REFUSED_BYTES), &mut tokio::io::sink()).await
+    };
+    let _ = timeout(REFUSAL_TIMEOUT, refused).await;
+}
+
+async fn serve_connection(
+    socket: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    place: Place,
+    stopping: Shutdown,
+) {
     // Failure only costs latency.
     let _ = socket.set_nodelay(true);
     let takeover = Takeover::default();
@@ -111,10 +178,16 @@ async fn serve_connection(socket: TcpStream, peer: SocketAddr, router: Router, s
     let mut socket = parts.io.into_inner().socket;
     match takeover.take_handler() {
         // A new task, so that this one's HTTP state is freed.
-        Some(next) => drop(stopping.connections.spawn(next(TakenSocket {
-            socket: socket.into(),
-            read_buf: parts.read_buf,
-        }))),
+        Some(next) => {
+            let taken = next(TakenSocket {
+                socket: socket.into(),
+                read_buf: parts.read_buf,
+            });
+            drop(stopping.connections.spawn(async move {
+                taken.await;
+                drop(place);
+            }));
+        }
         None => drop(socket.shutdown().await),
     }
 }

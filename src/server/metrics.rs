@@ -44,7 +44,10 @@ pub struct Metrics {
     pub request: Family<RouteLabels, Histogram, fn() -> Histogram>,
     pub calls: Gauge,
     pub calls_ended: Family<CallOutcomeLabels, Counter>,
-    pub tries_refused: Counter,
+    pub limited: Family<LimitLabels, Counter>,
+    pub panics: Counter,
+    pub open_connections: Gauge,
+    pub max_connections: Gauge,
     pub relays: Gauge,
     /// Counted twice between two allocations of this node.
     pub relay_bytes: Counter,
@@ -69,6 +72,8 @@ impl RelayRefusalLabels {
     pub const QUOTA: Self = Self { reason: "quota" };
     /// A request with too many bytes or peers.
     pub const SIZE: Self = Self { reason: "size" };
+    /// Too many requests.
+    pub const REQUESTS: Self = Self { reason: "requests" };
     /// Too many TCP connections, of one address or in total.
     pub const CONNECTIONS: Self = Self {
         reason: "connections",
@@ -77,6 +82,13 @@ impl RelayRefusalLabels {
     pub const BANDWIDTH: Self = Self {
         reason: "bandwidth",
     };
+}
+
+/// A limit of `--limits`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LimitLabels {
+    /// Its name.
+    pub limit: &'static str,
 }
 
 /// Kind of a live connection.
@@ -163,7 +175,10 @@ impl Metrics {
             request: Family::new_with_constructor(times),
             calls: Gauge::default(),
             calls_ended: Family::default(),
-            tries_refused: Counter::default(),
+            limited: Family::default(),
+            panics: Counter::default(),
+            open_connections: Gauge::default(),
+            max_connections: Gauge::default(),
             relays: Gauge::default(),
             relay_bytes: Counter::default(),
             relay_refused: Family::default(),
@@ -191,6 +206,7 @@ impl Metrics {
             RelayRefusalLabels::PEER,
             RelayRefusalLabels::QUOTA,
             RelayRefusalLabels::SIZE,
+            RelayRefusalLabels::REQUESTS,
             RelayRefusalLabels::CONNECTIONS,
             RelayRefusalLabels::BANDWIDTH,
         ] {
@@ -246,7 +262,10 @@ impl Metrics {
             request in Seconds "Time from request to response",
             calls "Calls ringing or in progress, if this node is the call leader",
             calls_ended "Ended calls, by outcome",
-            tries_refused "Sign-in attempts refused by the rate limit",
+            panics "Panics: errors of the program, which are in its log",
+            open_connections "Open HTTP connections, live ones among them",
+            max_connections "Open HTTP connections that are allowed",
+            limited "Requests, frames and connections over a limit of --limits, by limit",
             relays "Open TURN relays at this node",
             relay_bytes "Bytes relayed by the TURN server",
             relay_refused "Requests and packets refused by the TURN server, by reason",

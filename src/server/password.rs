@@ -1,19 +1,25 @@
 //! Password hashing: argon2id (RFC 9106), off the async threads and bounded.
 
 use super::error::{Error, Result};
+use crate::protocol::failure::Failure;
 use argon2::{
     Argon2,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Each hash uses 19 MiB.
 static HASHING_PERMITS: Semaphore = Semaphore::const_new(2);
+/// Hashes that run or wait: a few seconds of work.
+static QUEUE_PLACES: Semaphore = Semaphore::const_new(64);
+/// Told to who finds no place.
+const RETRY_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Hashes with a new salt, in PHC string format.
 ///
 /// # Errors
-/// When hashing fails, for lack of memory.
+/// [`Failure::RateLimited`] when too many wait, otherwise when hashing fails for lack of memory.
 pub async fn hash(password: String) -> Result<String> {
     run_blocking(move || {
         let hash = Argon2::default()
@@ -28,7 +34,7 @@ pub async fn hash(password: String) -> Result<String> {
 /// exists.
 ///
 /// # Errors
-/// When the stored hash cannot be read.
+/// [`Failure::RateLimited`] when too many wait, otherwise when the stored hash cannot be read.
 pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
     run_blocking(move || {
         let Some(hash) = hash else {
@@ -48,6 +54,8 @@ pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
 async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
+    let place = QUEUE_PLACES.try_acquire();
+    let _place = place.map_err(|_| Failure::rate_limited(RETRY_INTERVAL))?;
     let _permit = HASHING_PERMITS.acquire().await.map_err(internal)?;
     tokio::task::spawn_blocking(work).await.map_err(internal)?
 }
@@ -71,5 +79,16 @@ mod tests {
         );
         assert!(!verify("battery staple".into(), Some(hashed)).await.unwrap());
         assert!(!verify("correct horse".into(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn who_finds_the_queue_full_is_told_to_come_back() {
+        let tries = (0..100).map(|_| verify("a guess".into(), None));
+        let outcomes = futures::future::join_all(tries).await;
+        let refused = outcomes.iter().filter_map(|tried| tried.as_ref().err());
+        let refused: Vec<String> = refused.map(ToString::to_string).collect();
+        assert_eq!(refused.len(), 36);
+        assert!(refused[0].contains("Wait 3 seconds"), "{}", refused[0]);
+        verify("a guess".into(), None).await.unwrap();
     }
 }

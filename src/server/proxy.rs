@@ -3,13 +3,17 @@
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     str::FromStr,
     sync::atomic::{AtomicBool, Ordering},
 };
 
 /// Every proxy can send it, unlike `Forwarded` (RFC 7239).
 const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// Address of the client that sent a request; an extension of every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
 
 /// Proxies whose `X-Forwarded-For` is accepted; others may forge it.
 #[derive(Debug, Default)]
@@ -83,19 +87,12 @@ impl TrustedProxies {
         client
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether this is the address of a trusted proxy.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
         self.networks
             .iter()
             .any(|network| network.contains(&address))
-    }
-}
-
-/// The address or, for IPv6, its /64 network, the smallest a household gets (RFC 6177).
-#[must_use]
-pub fn rate_limit_key(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(six) => Ipv6Addr::from_bits(six.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -145,12 +142,5 @@ mod tests {
     fn what_is_no_network_is_refused_in_words() {
         let why = "10.0.0.0/8, proxy".parse::<TrustedProxies>().unwrap_err();
         assert!(why.contains("\"proxy\" is not an IP address"), "{why}");
-    }
-
-    #[test]
-    fn one_ipv6_64_has_one_limit() {
-        let key = |address: &str| rate_limit_key(address.parse().unwrap()).to_string();
-        assert_eq!(key("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(key("192.0.2.1"), "192.0.2.1");
     }
 }

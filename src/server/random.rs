@@ -44,7 +44,13 @@ pub fn in_range(range: RangeInclusive<u16>) -> u16 {
 /// SHA-256 in hexadecimal. A slow hash would add nothing to 256 random bits.
 #[must_use]
 pub fn sha256_hex(token: &str) -> String {
-    hex::encode(Sha256::digest(token.as_bytes()))
+    hex::encode(sha256(token))
+}
+
+/// SHA-256.
+#[must_use]
+pub fn sha256(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
 }
 
 fn generator() -> StdRng {

@@ -4,6 +4,7 @@ use super::{
     AppState, clock,
     error::Result,
     live::Connection,
+    proxy::ClientAddress,
     random,
     store::{Token, Tx},
 };
@@ -11,14 +12,16 @@ use crate::{
     model::{Millis, UserId, user::Person},
     protocol::failure::Failure,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
-/// Cookie with the session token.
+/// Cookie with the session token, on a site without https, and from before sites with it had [`SECURE_SESSION_COOKIE`].
 pub const SESSION_COOKIE: &str = "rialto_session";
+/// With https: a browser takes it only from this host, over https (RFC 6265bis section 4.1.3.2).
+pub const SECURE_SESSION_COOKIE: &str = "__Host-rialto_session";
 /// In milliseconds.
 const SESSION_TTL: Millis = 180 * 24 * 60 * 60 * 1_000;
 
@@ -30,6 +33,16 @@ pub struct SignedInUser {
     pub token_hash: String,
 }
 
+/// The token in the session cookie, valid or not.
+#[must_use]
+pub fn session_token(headers: &HeaderMap) -> Option<String> {
+    let jar = CookieJar::from_headers(headers);
+    let cookie = jar
+        .get(SECURE_SESSION_COOKIE)
+        .or_else(|| jar.get(SESSION_COOKIE));
+    cookie.map(|cookie| cookie.value().to_owned())
+}
+
 /// Authenticates by session cookie. None without a valid session.
 ///
 /// # Errors
@@ -38,11 +51,10 @@ pub async fn authenticate_user(
     app: &AppState,
     headers: &HeaderMap,
 ) -> Result<Option<SignedInUser>> {
-    let jar = CookieJar::from_headers(headers);
-    let Some(cookie) = jar.get(SESSION_COOKIE) else {
+    let Some(token) = session_token(headers) else {
         return Ok(None);
     };
-    let session = random::sha256_hex(cookie.value());
+    let session = random::sha256_hex(&token);
     let found = app.store.find_session(&session, clock::now()).await?;
     Ok(found.map(|(person, has_password)| SignedInUser {
         person,
@@ -135,7 +147,12 @@ pub async fn close(app: &AppState, signed: &SignedInUser) -> Result<HeaderValue>
 
 fn build_cookie(app: &AppState, token: String, life: Millis) -> Cookie<'static> {
     let age = time::Duration::milliseconds(life);
-    Cookie::build((SESSION_COOKIE, token))
+    let name = if app.config.is_https() {
+        SECURE_SESSION_COOKIE
+    } else {
+        SESSION_COOKIE
+    };
+    Cookie::build((name, token))
         .http_only(true)
         .same_site(SameSite::Lax)
         .secure(app.config.is_https())
@@ -177,6 +194,24 @@ pub fn require_user() -> Result<SignedInUser, Failure> {
 /// [`Failure::NotSignedIn`] without a session.
 pub fn signed_in() -> Result<(Arc<AppState>, SignedInUser), Failure> {
     Ok((use_app()?, require_user()?))
+}
+
+/// A cookie of the current request, from the Leptos context.
+#[must_use]
+pub fn request_cookie(name: &str) -> Option<String> {
+    let parts = use_context::<Parts>()?;
+    let jar = CookieJar::from_headers(&parts.headers);
+    jar.get(name).map(|cookie| cookie.value().to_owned())
+}
+
+/// Address of the client that sent the current request, from the Leptos context.
+///
+/// # Errors
+/// [`Failure::Unavailable`] outside a request, which is a bug.
+pub fn client_address() -> Result<IpAddr, Failure> {
+    let parts = use_context::<Parts>();
+    let address = parts.and_then(|parts| parts.extensions.get::<ClientAddress>().copied());
+    address.map(|client| client.0).ok_or(Failure::Unavailable)
 }
 
 /// Adds a header to a server function's response.

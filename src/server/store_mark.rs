@@ -95,7 +95,7 @@ pub fn write(data: &Path, position: &StorePosition) -> Result<()> {
         let mut file = options
             .write(true)
             .create_new(true)
-            .mode(0o644)
+            .mode(0o600)
             .open(&new)?;
         serde_json::to_writer(&file, position).map_err(std::io::Error::other)?;
         file.write_all(b"\n")?;

@@ -264,11 +264,11 @@ mod tests {
         let query = query(&redirect_address(
             "http://rialto.test/signin?to=%2Fchat",
             "/fn/sign_in",
-            Failure::RateLimited,
+            Failure::Unavailable,
         ));
         assert_eq!(
             failure_from_query(&query, "/fn/sign_in"),
-            Some(Failure::RateLimited)
+            Some(Failure::Unavailable)
         );
         assert_eq!(failure_from_query(&query, "/fn/pick_name"), None);
         assert_eq!(
@@ -283,7 +283,7 @@ mod tests {
         let first = redirect_address(
             "http://rialto.test/signin",
             "/fn/sign_in",
-            Failure::RateLimited,
+            Failure::Unavailable,
         );
         let reason = Failure::invalid("Zu kurz: „x“ & 1 + 1 = 50 %");
         let query = query(&redirect_address(&first, "/fn/pick_name", reason.clone()));
@@ -295,7 +295,7 @@ mod tests {
     fn a_failure_in_the_address_replaces_an_earlier_success() {
         let succeeded = "http://rialto.test/settings?done=name";
         assert_eq!(done_from_query(&query(succeeded)), Some("name"));
-        let failed = redirect_address(succeeded, "/fn/set_theme", Failure::RateLimited);
+        let failed = redirect_address(succeeded, "/fn/set_theme", Failure::Unavailable);
         assert_eq!(done_from_query(&query(&failed)), None);
     }
 

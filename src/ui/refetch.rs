@@ -56,6 +56,6 @@ fn is_transient(failure: &Failure) -> bool {
         | Failure::NotAllowed { .. }
         | Failure::NotFound { .. }
         | Failure::Invalid { .. }
-        | Failure::RateLimited => false,
+        | Failure::RateLimited { .. } => false,
     }
 }

@@ -47,6 +47,8 @@ pub enum SocketStatus {
 #[derive(Debug, Clone, Copy)]
 pub struct Socket {
     status: RwSignal<SocketStatus>,
+    /// Of the last connection, until the next is welcomed.
+    close_code: RwSignal<Option<u16>>,
     build: BuildTracker,
     connection: BrowserState<Connection>,
 }
@@ -113,6 +115,7 @@ impl Socket {
     pub fn provide(build: BuildTracker) -> Self {
         let socket = Self {
             status: RwSignal::new(SocketStatus::Idle),
+            close_code: RwSignal::new(None),
             build,
             connection: BrowserState::default(),
         };
@@ -330,6 +333,7 @@ impl Socket {
                 });
                 self.dispatch(ConnectionEvent::Welcomed);
                 self.build.set_server_build(build);
+                self.close_code.set(None);
                 self.status.set(SocketStatus::Connected);
             }
             ServerFrame::Pong { n } => {
@@ -365,7 +369,14 @@ impl Socket {
         }
     }
 
+    /// Whether the server has no place for another connection of this person or address.
+    #[must_use]
+    pub fn is_refused_for_now(self) -> bool {
+        self.close_code.get() == Some(CloseCode::TryAgainLater.code())
+    }
+
     fn on_close(self, code: u16) {
+        self.close_code.set(Some(code));
         // Client ids are unique: the replacement is a connection that this page had given up and the server accepted late.
         let is_replaced = code == CloseCode::Replaced.code();
         if is_replaced || CloseCode::should_reconnect(code) {

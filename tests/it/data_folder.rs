@@ -1,14 +1,19 @@
 //! A data folder that cannot be used is explained at once, by every command: path, user, owner and what to do.
 
-use crate::support::{SmallDisk, server::rialto_command_with_prefix};
+use crate::support::{
+    SmallDisk,
+    server::{files_in, rialto_command, rialto_command_with_prefix},
+    with_timeout,
+};
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
-    process::Output,
+    process::{Output, Stdio},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// A library's retries would take ten.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -57,7 +62,7 @@ async fn assert_refused(prefix: &[String], data: &Path, expected: &[&str]) {
         assert!(!output.status.success(), "{arguments:?}: {stderr}");
         // The tests need no files for browsers.
         let lines = stderr.lines();
-        let lines = lines.filter(|line| !line.contains("rialto::server::assets"));
+        let lines = lines.filter(|line| !line.contains(" WARN "));
         assert_eq!(lines.count(), 1, "{arguments:?}: {stderr}");
         for words in expected {
             assert!(stderr.contains(words), "{arguments:?}, {words:?}: {stderr}");
@@ -248,4 +253,54 @@ async fn a_folder_that_becomes_usable_is_used() {
             .status
             .success()
     );
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn other_users_of_the_machine_read_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut server = rialto_command();
+    server
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(&data);
+    let start = async |server: &mut tokio::process::Command| {
+        let started = server.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut program = started.kill_on_drop(true).spawn().unwrap();
+        let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+        let listening = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if line.starts_with("listening on ") {
+                    return;
+                }
+            }
+        };
+        with_timeout("it listens", listening).await;
+        program.kill().await.unwrap();
+        let output = program.wait_with_output().await.unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    start(&mut server).await;
+    assert_eq!(mode(&data), 0o700);
+    let files: Vec<PathBuf> = files_in(&data);
+    assert!(files.contains(&data.join("rialto.sqlite")), "{files:?}");
+    for file in &files {
+        assert_eq!(mode(file), 0o600, "{}", file.display());
+    }
+    set_mode(&data, 0o755);
+    set_mode(&data.join("rialto.sqlite"), 0o644);
+    let log = start(&mut server).await;
+    assert_eq!(
+        [mode(&data), mode(&data.join("rialto.sqlite"))],
+        [0o700, 0o600]
+    );
+    for path in [
+        "data was open to other users",
+        "rialto.sqlite was open to other users",
+    ] {
+        assert!(log.contains(path), "{log}");
+    }
 }

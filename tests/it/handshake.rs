@@ -34,7 +34,59 @@ async fn a_connection_is_taken_from_our_own_pages_only() {
         request
             .headers_mut()
             .insert("origin", origin.parse().unwrap());
-        assert_eq!(handshake_error_status(request).await, Some(403), "{origin}");
+        let stream = TcpStream::connect(server.address()).await.unwrap();
+        let (socket, _) = upgrade(request, stream).await.unwrap();
+        let (code, reason) = WsClient::from_socket(socket).expect_close().await;
+        assert_eq!(code, 4004, "{origin}: a page learns only the close code");
+        assert!(reason.contains("--public-url"), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn behind_a_proxy_that_changes_host_the_public_url_counts() {
+    let server = Server::start_with(|command| {
+        command.env("RIALTO_PUBLIC_URL", "http://rialto.example.org");
+    })
+    .await;
+    let ada = Browser::join(&server, "Ada").await;
+    let mut request = handshake_request(&ada);
+    let headers = request.headers_mut();
+    headers.insert("origin", "http://rialto.example.org".parse().unwrap());
+    headers.insert("host", "rialto1:3000".parse().unwrap());
+    let stream = TcpStream::connect(server.address()).await.unwrap();
+    let (socket, _) = upgrade(request, stream).await.unwrap();
+    let mut ws = WsClient::from_socket(socket);
+    ws.exchange_hello(HelloFrame::default()).await;
+    let form = [("name", "Ada Byron")];
+    let posted = ada.http.post(ada.url("/fn/rename")).form(&form);
+    let posted = posted
+        .header("host", "rialto1:3000")
+        .header("origin", "http://rialto.example.org");
+    assert_eq!(posted.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_points_here_gets_no_answer() {
+    let server = Server::start().await;
+    let ada = Browser::join(&server, "Ada").await;
+    let get = async |host: &str| {
+        let request = ada.http.get(ada.url("/chat")).header("host", host);
+        request.send().await.unwrap()
+    };
+    for host in [
+        "evil.example",
+        "evil.example:3000",
+        "127.0.0.1.evil.example",
+    ] {
+        let refused = get(host).await;
+        assert_eq!(refused.status(), 421, "{host}");
+        assert!(refused.text().await.unwrap().contains("--public-url"));
+        let mut request = handshake_request(&ada);
+        request.headers_mut().insert("host", host.parse().unwrap());
+        assert_eq!(handshake_error_status(request).await, Some(421), "{host}");
+    }
+    for host in ["localhost:3000", "192.168.1.7", "nas.local", "nas"] {
+        assert_eq!(get(host).await.status(), 200, "{host}");
     }
 }
 

@@ -246,7 +246,7 @@ async fn what_is_no_story_is_refused_in_words() {
     let form = publisher.empty_request().form(&[("headline", "a")]);
     check_refused(publisher.send(form).await, 415, "JSON object").await;
     let huge = publisher.story_request(&json!({ "headline": "a", "body": "x".repeat(1_100_000) }));
-    check_refused(publisher.send(huge).await, 413, "JSON object").await;
+    check_refused(publisher.send(huge).await, 413, "At most 1 MB").await;
     let mut reader = SseClient::open_with(&server, "?after=0", None).await;
     assert_eq!(publisher.publish("The first valid story").await.seq, 1);
     assert_eq!(reader.next_story().await.headline, "The first valid story");

@@ -40,6 +40,15 @@ async fn every_page_keeps_out_foreign_scripts_frames_and_caches() {
         assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(header("x-frame-options"), "DENY", "{path}");
         assert_eq!(header("referrer-policy"), "same-origin", "{path}");
+        assert_eq!(
+            header("cross-origin-resource-policy"),
+            "same-origin",
+            "{path}"
+        );
+        assert!(
+            !headers.contains_key("strict-transport-security"),
+            "no https"
+        );
         assert!(
             header("permissions-policy").contains("camera=(self), microphone=(self)"),
             "{path}"

@@ -34,7 +34,7 @@ async fn try_sign_in(client: &Browser, forwarded_for: &str) -> Response {
 #[tokio::test]
 async fn who_tries_too_often_is_told_when_to_try_again() {
     let server = Server::start_with(|command| {
-        command.args(["--sign-in-burst", "1"]);
+        command.args(["--limits", "sign-ins=1"]);
     })
     .await;
     let guesser = Browser::anonymous(&server, "Mallory");
@@ -42,13 +42,13 @@ async fn who_tries_too_often_is_told_when_to_try_again() {
     assert!(!allowed.headers().contains_key("retry-after"));
     let limited = try_sign_in(&guesser, "192.0.2.1").await;
     assert_eq!(limited.status(), 429);
-    assert_eq!(limited.headers()["retry-after"], "60");
+    assert_eq!(limited.headers()["retry-after"], "2");
 }
 
 #[tokio::test]
 async fn behind_a_proxy_each_client_has_tries_of_their_own() {
     let server = Server::start_with(|command| {
-        command.args(["--sign-in-burst", "2"]);
+        command.args(["--limits", "sign-ins=2"]);
     })
     .await;
     let proxy = Browser::anonymous(&server, "the proxy");
@@ -64,7 +64,7 @@ async fn behind_a_proxy_each_client_has_tries_of_their_own() {
 #[tokio::test]
 async fn who_is_no_proxy_cannot_be_somebody_else_for_each_try() {
     let server = Server::start_with(|command| {
-        command.args(["--sign-in-burst", "2", "--trusted-proxies", "192.0.2.1"]);
+        command.args(["--limits", "sign-ins=2", "--trusted-proxies", "192.0.2.1"]);
     })
     .await;
     let guesser = Browser::anonymous(&server, "Mallory");
@@ -151,7 +151,7 @@ async fn a_form_that_is_sent_twice_makes_one_guest_and_loses_no_name() {
 }
 
 /// In lower case.
-fn session_cookie_attributes(response: &Response) -> Vec<String> {
+fn session_cookie_attributes(response: &Response, name: &str) -> Vec<String> {
     let cookies = response
         .headers()
         .get_all(SET_COOKIE)
@@ -159,7 +159,7 @@ fn session_cookie_attributes(response: &Response) -> Vec<String> {
         .map(|cookie| cookie.to_str().unwrap());
     let session = cookies
         .into_iter()
-        .find(|cookie| cookie.starts_with("rialto_session="))
+        .find(|cookie| cookie.split('=').next() == Some(name))
         .expect("a session cookie");
     session
         .split(';')
@@ -176,6 +176,7 @@ async fn the_session_cookie_is_out_of_reach_of_scripts_and_other_sites() {
         &Browser::anonymous(&server, "Ada")
             .post("/fn/pick-name", &form)
             .await,
+        "rialto_session",
     );
     for attribute in ["httponly", "samesite=lax", "path=/"] {
         assert!(
@@ -198,11 +199,17 @@ async fn the_session_cookie_is_out_of_reach_of_scripts_and_other_sites() {
         &Browser::anonymous(&server, "Ada")
             .post("/fn/pick-name", &form)
             .await,
+        "__Host-rialto_session",
     );
     assert!(
         secure.iter().any(|attribute| attribute == "secure"),
         "{secure:?}"
     );
+    let page = Browser::anonymous(&server, "Ada").get("/healthz").await;
+    let https_only = page.headers()["strict-transport-security"]
+        .to_str()
+        .unwrap();
+    assert_eq!(https_only, "max-age=31536000");
     assert!(server.claim_path().await.starts_with("/signin?claim="));
 }
 
@@ -458,9 +465,67 @@ async fn a_page_without_a_field_for_the_current_password_is_told_to_show_it() {
 }
 
 #[tokio::test]
+async fn a_name_that_looks_like_another_is_taken() {
+    let server = Server::start_with(|command| {
+        command.args(["--limits", "renames=100"]);
+    })
+    .await;
+    let ada = Browser::join(&server, "Ada").await;
+    let grace = Browser::join(&server, "Grace").await;
+    for alike in [
+        "ada",
+        "Ada\u{200D}",
+        "\u{410}da",
+        "Ad\u{430}",
+        "\u{FF21}da",
+        "Gra\u{441}e",
+    ] {
+        let stranger = Browser::anonymous(&server, "Stranger");
+        let form = [("name", alike), ("next", "/")];
+        let back = stranger
+            .submit_form("/signin", "/fn/pick-name", &form)
+            .await;
+        let shown = stranger.html(&back).await;
+        assert!(
+            shown.contains("looks like one that is"),
+            "{alike:?}: {shown}"
+        );
+        let back = grace
+            .submit_form("/settings", "/fn/rename", &[("name", alike)])
+            .await;
+        assert_eq!(
+            back == "/settings?done=name",
+            alike.starts_with('G'),
+            "{alike:?}"
+        );
+    }
+    for invisible in ["\u{200D}", "\u{2800}"] {
+        let stranger = Browser::anonymous(&server, "Stranger");
+        let form = [("name", invisible), ("next", "/")];
+        let back = stranger
+            .submit_form("/signin", "/fn/pick-name", &form)
+            .await;
+        let shown = stranger.html(&back).await;
+        assert!(
+            shown.contains("at least one character that can be seen"),
+            "{shown}"
+        );
+    }
+    for other in ["Adam", "Ad\u{E1}"] {
+        Browser::join(&server, other).await;
+    }
+    // A name that was given up is free again, whatever looks like it.
+    let back = ada
+        .submit_form("/settings", "/fn/rename", &[("name", "Byron")])
+        .await;
+    assert_eq!(back, "/settings?done=name");
+    Browser::join(&server, "\u{410}da").await;
+}
+
+#[tokio::test]
 async fn who_tries_too_often_has_to_wait() {
     let server = Server::start_with(|command| {
-        command.env("RIALTO_SIGN_IN_BURST", "3");
+        command.env("RIALTO_LIMITS", "sign-ins=3");
     })
     .await;
     let thief = Browser::anonymous(&server, "Thief");

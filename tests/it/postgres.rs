@@ -114,7 +114,7 @@ async fn assert_migration_refused(server: &Server, database: &TestDatabase, why:
 async fn a_store_that_is_moved_goes_on_where_it_was() {
     needs_postgresql!();
     let mut server = Server::start_in(TestStorage::with_database(None), |command| {
-        command.args(["--send-burst", "1000"]);
+        command.args(["--limits", "messages=1000"]);
     })
     .await;
     let admin = server.create_administrator().await;

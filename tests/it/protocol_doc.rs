@@ -21,7 +21,7 @@ use rialto::{
         upload::{Chunk, HEADER_BYTES},
         ws::{ClientFrame, ErrorCode, ServerFrame},
     },
-    server::config::Config,
+    server::{config::Config, rate_limit::Bound},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -351,8 +351,11 @@ fn the_numbers_are_those_of_the_code() {
             "A side was disconnected for {} s",
             config.call_grace_seconds
         ),
-        format!("{} messages at once", config.send_burst),
-        format!("try {} names", config.sign_in_burst),
+        format!(
+            "{} messages at once",
+            config.limits.rate(Bound::Messages).burst
+        ),
+        format!("try {} names", config.limits.rate(Bound::SignIns).burst),
         format!(
             "The server waits {} s for a client",
             CLOSE_TIMEOUT.as_secs()
@@ -363,7 +366,7 @@ fn the_numbers_are_those_of_the_code() {
             "the document does not contain {sentence:?}"
         );
     }
-    let limits = serde_json::to_string(&config.limits()).unwrap();
+    let limits = serde_json::to_string(&config.client_limits()).unwrap();
     let compact: String = document.split_whitespace().collect();
     assert!(
         compact.contains(&format!(r#""limits":{limits}"#)),

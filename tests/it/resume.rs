@@ -23,7 +23,7 @@ struct ResumeFixture {
 impl ResumeFixture {
     async fn with_messages(count: Seq) -> Self {
         let server = Server::start_with(|command| {
-            command.env("RIALTO_SEND_BURST", "100000");
+            command.env("RIALTO_LIMITS", "messages=100000,frames=100000");
         })
         .await;
         let (ada, grace) = (

@@ -79,7 +79,7 @@ async fn room_of_two(server: &Server, n: usize) -> (RoomId, Vec<WsClient>, WsCli
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_in_one_room_delays_no_other() {
     let server = Server::start_with(|command| {
-        command.env("RIALTO_SEND_BURST", "1000000");
+        command.env("RIALTO_LIMITS", "messages=1000000,frames=1000000");
     })
     .await;
     let (ada, grace) = (

@@ -22,7 +22,7 @@ async fn start_with_small_queue() -> Server {
     Server::start_with(|command| {
         command
             .env("RIALTO_QUEUE_BYTES", QUEUE_BYTES)
-            .env("RIALTO_SEND_BURST", "100000");
+            .env("RIALTO_LIMITS", "messages=100000,frames=100000");
     })
     .await
 }

@@ -10,7 +10,7 @@ use rialto::{
     server::{
         clock, random, tls,
         turn::{
-            credentials::{CREDENTIAL_TTL, Credential, TurnSecret},
+            credentials::{CREDENTIAL_TTL, Credential, RelayPurpose, RelayUser, TurnSecret},
             probe::{Probe, ProbeError},
         },
     },
@@ -46,7 +46,15 @@ async fn relay_address(server: &Server) -> SocketAddr {
 }
 
 fn issue_credential(user: UserId, now: Millis) -> Credential {
-    TurnSecret::new(TURN_SECRET).issue(user, CallId(random::new_id()), now)
+    issue_for(
+        user,
+        RelayPurpose::MemberCall(CallId(random::new_id())),
+        now,
+    )
+}
+
+fn issue_for(user: UserId, purpose: RelayPurpose, now: Millis) -> Credential {
+    TurnSecret::new(TURN_SECRET).issue(RelayUser { user, purpose }, now)
 }
 
 fn new_credential() -> Credential {
@@ -301,6 +309,58 @@ async fn nobody_has_more_relays_than_one_may_and_what_is_given_back_is_free_agai
     wait_for_sample(&server, "rialto_relays", |n| n == 2).await;
 }
 
+/// Opens relays until one is refused, with which code.
+async fn open_relays(relay: SocketAddr, user: UserId, purpose: RelayPurpose) -> (Vec<Probe>, u16) {
+    let mut open = Vec::new();
+    loop {
+        let credential = issue_for(user, purpose, clock::now());
+        let mut client = Probe::connect_udp(relay, credential).await.unwrap();
+        match client.allocate().await {
+            Ok(_) => open.push(client),
+            refused => return (open, error_code(refused)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_test_opens_few_relays_and_strangers_leave_a_share_to_members() {
+    let server = start_with_turn(&[("RIALTO_TURN_RELAYS", "24")]).await;
+    let relay = relay_address(&server).await;
+    let [tester, guest, member] = [(); 3].map(|()| UserId(random::new_id()));
+    let (tests, code) = open_relays(relay, tester, RelayPurpose::Test).await;
+    assert_eq!((tests.len(), code), (12, 486));
+    let call = CallId(random::new_id());
+    let (guests, code) = open_relays(relay, guest, RelayPurpose::GuestCall(call)).await;
+    assert_eq!(
+        (guests.len(), code),
+        (6, 486),
+        "three quarters of 24 are open"
+    );
+    let (members, code) = open_relays(relay, member, RelayPurpose::MemberCall(call)).await;
+    assert_eq!((members.len(), code), (6, 486));
+}
+
+#[tokio::test]
+async fn one_address_opens_so_many_relays_and_one_socket_sends_so_many_requests() {
+    const REQUESTS: &str = r#"rialto_relay_refused_total{reason="requests"}"#;
+    let server = start_with_turn(&[("RIALTO_LIMITS", "turn-relays=3,turn-requests=20/1h")]).await;
+    let relay = relay_address(&server).await;
+    let call = RelayPurpose::MemberCall(CallId(random::new_id()));
+    let (mut open, code) = open_relays(relay, UserId(random::new_id()), call).await;
+    assert_eq!((open.len(), code), (3, 508));
+    let peer = SocketAddr::from(([8, 8, 8, 8], 9));
+    // The handshake took two.
+    for _ in 0..18 {
+        open[0].create_permission(peer).await.unwrap();
+    }
+    assert!(
+        open[0].create_permission(peer).await.is_err(),
+        "it gets no answer"
+    );
+    assert!(read_sample(&server, REQUESTS).await > 0);
+    open[1].create_permission(peer).await.unwrap();
+}
+
 #[tokio::test]
 async fn more_bytes_than_one_may_send_are_dropped_and_counted() {
     const BANDWIDTH: &str = r#"rialto_relay_refused_total{reason="bandwidth"}"#;
@@ -475,7 +535,7 @@ async fn those_in_a_call_are_told_of_the_relay_with_a_credential_of_their_own_th
             username: server.username.clone().unwrap(),
             password: server.credential.clone().unwrap(),
         };
-        assert!(credential.username.ends_with(&id.to_string()));
+        assert!(credential.username.ends_with(&format!("{id}/guest")));
         let mut client = Probe::connect_tcp(parse_turn_url(at), credential.clone())
             .await
             .unwrap();

@@ -63,6 +63,10 @@ struct PreparedStore {
     general: Room,
 }
 
+/// One address is all clients.
+const NO_LIMITS: &str = "requests=1000000000,pages=1000000000,sign-ins=1000000000,stream-starts=1000000000,\
+    streams=1000000000,websockets=1000000,frames=1000000000,resumes=1000000000,messages=1000000000";
+
 impl RialtoLauncher {
     /// Creates `user_count` users.
     pub fn new(program: PathBuf, user_count: usize) -> Self {
@@ -354,12 +358,16 @@ impl RialtoLauncher {
         let site = if beside.is_dir() { beside } else { above };
         fs::create_dir_all(data)?;
         let mut command = Command::new(&program);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("RIALTO_") && name != "RIALTO_DATABASE_URL" {
+                command.env_remove(name);
+            }
+        }
         command
             .args(["serve", "--listen", &address.to_string(), "--data"])
             .arg(data)
             .env("LEPTOS_SITE_ROOT", site)
-            .env("RIALTO_SIGN_IN_BURST", "1000000")
-            .env("RIALTO_SEND_BURST", "1000000000")
+            .env("RIALTO_LIMITS", NO_LIMITS)
             .envs(settings.iter().copied());
         let mut process = Process::start(&mut command, &data.join("bench.log"))?;
         process.wait_until_listening(address)?;

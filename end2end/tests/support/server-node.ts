@@ -20,7 +20,7 @@ export interface LaunchTarget {
 
 /** All tests use one IP address, which needs a higher rate limit for signing in. */
 const DEFAULT_ENV: ServerEnv = {
-  RIALTO_SIGN_IN_BURST: "10000",
+  RIALTO_LIMITS: "sign-ins=10000",
   // No requests leave this machine.
   RIALTO_STUN_SERVER: "off",
   RIALTO_TIME_SERVER: "off",

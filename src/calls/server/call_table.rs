@@ -77,9 +77,21 @@ impl CallTable {
     }
 
     /// A person who switches to a waiting call receives this, and the offer, before the answer.
-    pub(super) fn notify_no_longer_waiting(unblocked: Vec<CallEntry>) {
-        for CallEntry { command_tx, .. } in unblocked {
-            deliver(&command_tx, CallCommand::NoLongerWaiting);
+    pub(super) fn notify_waiting_changed(calls: impl IntoIterator<Item = CallEntry>) {
+        for CallEntry { command_tx, .. } in calls {
+            deliver(&command_tx, CallCommand::WaitingChanged);
+        }
+    }
+
+    /// After [`OpenCalls::set_ring_aside`].
+    pub(super) fn notify_set_aside([waits, without_place]: [Option<CallEntry>; 2]) {
+        Self::notify_waiting_changed(waits);
+        Self::notify_displaced(without_place);
+    }
+
+    pub(super) fn notify_displaced(call: Option<CallEntry>) {
+        if let Some(CallEntry { command_tx, .. }) = call {
+            deliver(&command_tx, CallCommand::Displaced);
         }
     }
 
@@ -122,15 +134,26 @@ impl CallTable {
         open.calls.len() + open.group_calls.len()
     }
 
-    /// False if the person is in another call or this node does not lead.
+    /// False if the person is in another call or this node does not lead. A call that rings for them waits.
     pub(super) fn reserve_user(&self, user: UserId, call: CallId) -> bool {
         let mut open = self.lock();
-        open.current_term().is_some() && *open.call_by_user.entry(user).or_insert(call) == call
+        if open.current_term().is_none() {
+            return false;
+        }
+        let set_aside = if open.is_free(user) {
+            open.set_ring_aside(user)
+        } else {
+            [None, None]
+        };
+        let is_reserved = *open.call_by_user.entry(user).or_insert(call) == call;
+        drop(open);
+        Self::notify_set_aside(set_aside);
+        is_reserved
     }
 
     pub(super) fn release_user(&self, user: UserId, call: CallId) {
         let free = self.lock().release_user(user, call);
-        Self::notify_no_longer_waiting(free.into_iter().collect());
+        Self::notify_waiting_changed(free);
     }
 
     pub(super) fn remove_group_call(&self, call: &GroupCall) {
@@ -150,7 +173,7 @@ impl CallTable {
                 free.extend(open.release_user(user, call.id));
             }
         }
-        Self::notify_no_longer_waiting(free);
+        Self::notify_waiting_changed(free);
     }
 
     /// The room retains the frame until the call ends.

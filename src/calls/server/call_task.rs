@@ -16,18 +16,25 @@ use super::{
 use crate::{
     model::{
         CallId, ClientId, UserId,
-        call::{Call, CallView, Input, Rejection, Request, Side, State},
+        call::{Call, CallView, Input, Outcome, Rejection, Request, Side, State},
     },
     protocol::ws::ErrorCode,
     server::{
         error::Result,
         live::{Connection, Disconnect},
+        rate_limit::{Bound, Charge, Key},
+        turn::credentials::RelayUser,
     },
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// In tokens of [`Bound::Rings`], besides the one of the ring.
+const DECLINED_RING_COST: u32 = 2;
+/// As [`DECLINED_RING_COST`].
+const CANCELLED_RING_COST: u32 = 1;
 
 pub(super) struct CallTask {
     table: Arc<CallTable>,
@@ -100,7 +107,8 @@ impl CallTask {
                 }
                 CallCommand::Start { .. }
                 | CallCommand::Leave { .. }
-                | CallCommand::NoLongerWaiting
+                | CallCommand::WaitingChanged
+                | CallCommand::Displaced
                 | CallCommand::ClientConnected { .. }
                 | CallCommand::ClientDisconnected { .. } => {}
             }
@@ -119,11 +127,16 @@ impl CallTask {
                 self.hang_up_for(user).await;
                 let _ = done.send(());
             }
-            CallCommand::NoLongerWaiting if self.call.state.is_unanswered() => {
+            CallCommand::WaitingChanged if self.call.state.is_unanswered() => {
                 self.notify_clients(None);
-                self.resend_early_signals();
+                if !self.table.is_waiting(self.call.callee, self.call.id) {
+                    self.resend_early_signals();
+                }
             }
-            CallCommand::NoLongerWaiting => {}
+            CallCommand::WaitingChanged => {}
+            CallCommand::Displaced => {
+                let _ = self.apply_input(Input::Displaced, None).await;
+            }
             CallCommand::ClientConnected { connection } => {
                 // Commands may overtake one another.
                 if self.table.app.connections.is_current(&connection) {
@@ -257,12 +270,25 @@ impl CallTask {
         if let State::Ended { outcome } = self.call.state {
             free = self.table.remove_call(&self.call);
             self.table.app.metrics.count_ended_call(outcome);
+            self.charge_for_unwanted_ring(outcome);
         }
         if before.state != self.call.state {
             self.notify_clients(Some(&before));
         }
-        CallTable::notify_no_longer_waiting(free);
+        CallTable::notify_waiting_changed(free);
         Ok(())
+    }
+
+    /// Cool-down: who is declined, or gives up, can ring this person again less often.
+    fn charge_for_unwanted_ring(&self, outcome: Outcome) {
+        let cost = match outcome {
+            Outcome::Declined => DECLINED_RING_COST,
+            Outcome::Cancelled => CANCELLED_RING_COST,
+            _ => return,
+        };
+        let pair = Key::Pair(self.call.caller, self.call.callee);
+        let charge = Charge::new(Bound::Rings, pair).with_cost(cost);
+        self.table.app.limits.charge([charge]);
     }
 
     /// Retries while the term lasts: a call must not continue from an unstored state. Tells the requester once. False if the stored call
@@ -337,18 +363,21 @@ impl CallTask {
     }
 
     fn view_without_waiting(&self, side: Side, client: ClientId) -> CallView {
-        let ice_servers = |user| self.table.app.ice_servers(user, self.call.id);
         let user = match side {
-            Side::Caller => self.call.caller,
-            Side::Callee => self.call.callee,
+            Side::Caller => &self.parties.caller,
+            Side::Callee => &self.parties.callee,
+        };
+        let ice_servers = || {
+            let user = RelayUser::in_call(user, self.call.id);
+            self.table.app.ice_servers(user)
         };
         if self.call.side_of_client(client) == Some(side) {
-            let servers = ice_servers(user);
+            let servers = ice_servers();
             self.parties
                 .holder_view(&self.call, side, client, servers, self.merged_call)
         } else if self.call.can_send_pranswer(side) {
             self.parties
-                .ringing_view(&self.call, side, client, ice_servers(user))
+                .ringing_view(&self.call, side, client, ice_servers())
         } else {
             self.parties.view(&self.call, side, client)
         }

@@ -38,8 +38,10 @@ pub(super) enum CallCommand {
         user: UserId,
         done: oneshot::Sender<()>,
     },
-    /// The callee's other call has ended.
-    NoLongerWaiting,
+    /// The callee's other call has ended, or one has begun.
+    WaitingChanged,
+    /// [`crate::model::call::Input::Displaced`].
+    Displaced,
     /// A client connected.
     ClientConnected { connection: Arc<Connection> },
     ClientDisconnected {

@@ -16,7 +16,7 @@ use crate::{
     model::{
         CallId, ClientId, Millis, UserId,
         call::{
-            Seat, SignalingMessage,
+            IceServer, Seat, SignalingMessage,
             group::{
                 GroupCall, GroupCallInput, GroupCallLimits, GroupCallRejection, GroupCallStart,
                 GroupCallView, ParticipantView, Participation,
@@ -29,6 +29,7 @@ use crate::{
         error::Result,
         live::{Connection, Disconnect},
         store::GroupCallRow,
+        turn::credentials::RelayUser,
     },
 };
 use std::{
@@ -402,7 +403,7 @@ impl GroupCallTask {
         let participation = match self.call.participant(connection.client) {
             Some(member) => Participation::In {
                 seat: member.seat,
-                ice_servers: self.table.app.ice_servers(member.user, self.call.id),
+                ice_servers: self.ice_servers(member.user),
             },
             None => Participation::Out,
         };
@@ -411,6 +412,14 @@ impl GroupCallTask {
             ..self.view()
         };
         connection.send(&ServerFrame::GroupCall { group });
+    }
+
+    fn ice_servers(&self, user: UserId) -> Vec<IceServer> {
+        let person = self.people.get(&user);
+        person.map_or_else(Vec::new, |person| {
+            let user = RelayUser::in_call(person, self.call.id);
+            self.table.app.ice_servers(user)
+        })
     }
 
     fn view(&self) -> GroupCallView {

@@ -1,6 +1,7 @@
 //! Joining group calls.
 
 use super::{
+    call_table::CallTable,
     commands::GroupCallCommand,
     errors::{
         NO_SUCH_CALL_REASON, UNAVAILABLE_REASON, send_error, send_rate_limited, send_unavailable,
@@ -56,8 +57,8 @@ impl CallRegistry {
         from: &Arc<Connection>,
         call: CallId,
     ) {
-        if let Err(wait) = self.table.app.send_rate.check(from.person.id) {
-            return send_rate_limited(from, call, RATE_LIMITED_REASON, wait);
+        if let Err(exceeded) = self.take_message(from.person.id) {
+            return send_rate_limited(from, call, RATE_LIMITED_REASON, exceeded.wait);
         }
         let command_tx = {
             let open = self.table.lock();
@@ -116,8 +117,8 @@ impl CallRegistry {
             self.send_past_call(from, id).await;
             return Ok(());
         }
-        if let Err(wait) = self.table.app.send_rate.check(user) {
-            send_rate_limited(from, id, RATE_LIMITED_REASON, wait);
+        if let Err(exceeded) = self.take_message(user) {
+            send_rate_limited(from, id, RATE_LIMITED_REASON, exceeded.wait);
             return Ok(());
         }
         loop {
@@ -159,16 +160,19 @@ impl CallRegistry {
         };
         let room_call = open.group_call_by_room.get(&room).copied();
         let user_call = open.call_by_user.get(&user).copied();
-        if user_call.is_some() && user_call != room_call {
+        if !open.is_free(user) && user_call != room_call {
             return JoinDecision::Reject(
                 ErrorCode::AlreadyInCall,
-                "You are already in a call, perhaps on another page, or someone is calling you. End that call first.",
+                "You are already in a call, perhaps on another page. End that call first.",
             );
         }
         if let Some((call, entry)) =
             room_call.and_then(|call| Some((call, open.group_calls.get(&call)?)))
         {
             let command_tx = entry.command_tx.clone();
+            if user_call != Some(call) {
+                CallTable::notify_set_aside(open.set_ring_aside(user));
+            }
             open.call_by_user.insert(user, call);
             return JoinDecision::Delegate(call, command_tx);
         }
@@ -189,6 +193,7 @@ impl CallRegistry {
         };
         open.group_calls.insert(id, entry);
         open.group_call_by_room.insert(room, id);
+        CallTable::notify_set_aside(open.set_ring_aside(user));
         open.call_by_user.insert(user, id);
         JoinDecision::NewCall(term, Box::new(group), command, inbox)
     }

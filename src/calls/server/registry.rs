@@ -22,6 +22,7 @@ use crate::{
         clock,
         error::{Error, Result},
         live::{Connection, Disconnect},
+        rate_limit::{Bound, Charge, Exceeded, Key},
         store::Term,
         task,
     },
@@ -145,6 +146,12 @@ impl CallRegistry {
         self.table.wait_for_tasks().await;
     }
 
+    /// A started or joined call counts as a message.
+    pub(super) fn take_message(&self, user: UserId) -> Result<(), Exceeded> {
+        let message = Charge::new(Bound::Messages, Key::Person(user));
+        self.table.app.limits.take([message])
+    }
+
     /// Handles a client's action. Replies and errors are frames.
     pub async fn handle_action(
         self: &Arc<Self>,
@@ -228,7 +235,7 @@ impl CallRegistry {
             ClientAction::Disconnected => Request::Disconnected,
         };
         if request == Request::Accept {
-            self.leave_current_call(from.person.id, call).await;
+            self.engage(from.person.id, call).await;
         }
         self.send_command(
             from,
@@ -241,11 +248,12 @@ impl CallRegistry {
         .await;
     }
 
-    /// Before a waiting call is accepted, ends the person's current call.
-    async fn leave_current_call(&self, user: UserId, call: CallId) {
+    /// Before a call is accepted: from now on it engages the person. Their current call ends, if this one waits.
+    async fn engage(&self, user: UserId, call: CallId) {
         let (done, left) = oneshot::channel();
         let sent = {
-            let open = self.table.lock();
+            let mut open = self.table.lock();
+            open.mark_answered(user, call);
             let waits = open.waiting_call_by_user.get(&user) == Some(&call);
             let current_call = open.call_by_user.get(&user).filter(|_| waits);
             let entry = current_call.and_then(|id| open.calls.get(id)).cloned();

@@ -36,7 +36,7 @@ impl CallRegistry {
             let clock = MonotonicClock::starting_at(clock::now());
             let call = call_from_row(&row, self.table.timeouts, clock.now());
             let (command_tx, command_rx) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
-            self.table.lock().add(&call, command_tx);
+            self.table.lock().add(&call, false, command_tx);
             let task = CallTask::new(self.table.clone(), term.clone(), call, parties, clock);
             self.table.spawn(term.clone(), task.run(command_rx));
         }

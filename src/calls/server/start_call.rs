@@ -14,9 +14,16 @@ use crate::{
     model::{
         CallId, RoomId, UserId,
         call::{Call, Media, state_machine::CallStart},
+        limits::format_wait,
     },
     protocol::ws::ErrorCode,
-    server::{clock, error::Result, live::Connection, random},
+    server::{
+        clock,
+        error::Result,
+        live::Connection,
+        random,
+        rate_limit::{Bound, Charge, Exceeded, Key},
+    },
 };
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -85,14 +92,25 @@ impl CallRegistry {
                 send_error(from, id, ErrorCode::Invalid, "That call id is taken.");
                 return Ok(());
             }
+            let store = &self.table.app.store;
+            let found = store.find_direct_room(from.person.id, to).await?;
+            let is_stranger = match found {
+                Some(room) => !store.has_taken_part(room, to).await?,
+                None => true,
+            };
             if self.is_unregistered(id)
-                && let Err(wait) = self.table.app.send_rate.check(from.person.id)
+                && let Err(exceeded) = self.take_ring(&parties, found.is_none(), is_stranger)
             {
-                let reason = "Too many attempts. Wait a moment, then call again.";
-                send_rate_limited(from, id, reason, wait);
+                let (name, wait) = (&parties.callee.name, exceeded.wait);
+                let in_words = format_wait(u32::try_from(wait.as_millis()).ok());
+                let reason = format!("Too many calls to {name}. Wait {in_words}, then call again.");
+                send_rate_limited(from, id, &reason, wait);
                 return Ok(());
             }
-            let room = self.find_or_create_direct_room(&parties).await?;
+            let room = match found {
+                Some(room) => room,
+                None => self.create_direct_room(&parties).await?,
+            };
             let start = CallStart {
                 id,
                 room,
@@ -101,7 +119,7 @@ impl CallRegistry {
                 callee: to,
                 media,
             };
-            match self.decide_start(start) {
+            match self.decide_start(start, is_stranger) {
                 // Without success, a call with this id has ended since the lookup.
                 StartDecision::NewCall(term, call, command_rx) => {
                     if self
@@ -153,7 +171,7 @@ impl CallRegistry {
     }
 
     /// Atomic: no await while the lock is held.
-    pub(super) fn decide_start(&self, start: CallStart) -> StartDecision {
+    pub(super) fn decide_start(&self, start: CallStart, is_stranger: bool) -> StartDecision {
         let mut open = self.table.lock();
         let Some(term) = open.current_term().cloned() else {
             return StartDecision::Reject(ErrorCode::Unavailable, UNAVAILABLE_REASON);
@@ -168,33 +186,28 @@ impl CallRegistry {
         if open.group_calls.contains_key(&start.id) {
             return StartDecision::Reject(ErrorCode::Invalid, "That call id is taken.");
         }
-        if let Some(current) = open
-            .call_by_user
-            .get(&start.caller)
-            .and_then(|call| open.calls.get(call))
-        {
-            return if current.has_party(start.callee) {
-                StartDecision::Delegate(current.command_tx.clone())
-            } else {
-                StartDecision::Reject(
-                    ErrorCode::AlreadyInCall,
-                    "You are already in a call, perhaps on another page, or someone is calling you. End that call first.",
-                )
-            };
+        if let Some(back) = open.answer_call_with(start.caller, start.callee) {
+            CallTable::notify_waiting_changed(back.waits);
+            return StartDecision::Delegate(back.answered.command_tx);
         }
-        if open.call_by_user.contains_key(&start.caller) {
+        if !open.is_free(start.caller) {
             return StartDecision::Reject(
                 ErrorCode::AlreadyInCall,
-                "You are already in a group call, perhaps on another page. Leave it first.",
+                "You are already in a call, perhaps on another page. End that call first.",
             );
         }
         let now = clock::now();
-        if !open.can_receive_call(start.callee) {
+        let Some(place) = open.make_place_for_ring(start.callee, is_stranger) else {
             return StartDecision::Busy(term, Call::busy(start, self.table.timeouts, now));
-        }
+        };
         let call = Call::start(start, self.table.timeouts, now);
         let (command_tx, inbox) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
-        open.add(&call, command_tx);
+        let set_aside = open.set_ring_aside(start.caller);
+        open.add(&call, is_stranger, command_tx);
+        drop(open);
+        CallTable::notify_set_aside(set_aside);
+        CallTable::notify_displaced(place.displaced);
+        CallTable::notify_waiting_changed(place.promoted);
         StartDecision::NewCall(term, call, inbox)
     }
 
@@ -212,12 +225,30 @@ impl CallRegistry {
         if matches!(opened, Ok(true)) {
             self.table.spawn(term, task.run(inbox));
         } else {
-            CallTable::notify_no_longer_waiting(self.table.remove_call(&call));
+            CallTable::notify_waiting_changed(self.table.remove_call(&call));
         }
         opened
     }
 
-    async fn find_or_create_direct_room(&self, two: &Parties) -> Result<RoomId> {
+    fn take_ring(
+        &self,
+        two: &Parties,
+        is_new_conversation: bool,
+        is_stranger: bool,
+    ) -> Result<(), Exceeded> {
+        let (caller, callee) = (two.caller.id, two.callee.id);
+        let of_caller = |bound| Charge::new(bound, Key::Person(caller));
+        let charges = [
+            Some(of_caller(Bound::Messages)),
+            Some(of_caller(Bound::Calls)),
+            Some(Charge::new(Bound::Rings, Key::Pair(caller, callee))),
+            is_stranger.then(|| Charge::new(Bound::StrangersRings, Key::Person(callee))),
+            is_new_conversation.then(|| of_caller(Bound::Conversations)),
+        ];
+        self.table.app.limits.take(charges.into_iter().flatten())
+    }
+
+    async fn create_direct_room(&self, two: &Parties) -> Result<RoomId> {
         let [caller, callee] = [&two.caller, &two.callee].map(|person| person.id);
         self.table
             .app

@@ -6,6 +6,7 @@ mod fixture;
 mod group;
 mod guests;
 mod leader_term;
+mod rings;
 mod waiting;
 
 use super::{history, start_call::StartDecision, view::Parties};
@@ -174,7 +175,8 @@ async fn a_start_repeated_as_the_call_ends_does_not_ring() {
         callee: bob.id,
         media: Media::Video,
     };
-    let StartDecision::NewCall(term, call, command_rx) = fixture.registry.decide_start(start)
+    let StartDecision::NewCall(term, call, command_rx) =
+        fixture.registry.decide_start(start, false)
     else {
         panic!("both are free");
     };

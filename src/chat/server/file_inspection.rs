@@ -56,7 +56,9 @@ fn detect_image(mut file: BufReader<&File>) -> Option<(&'static str, Option<Imag
         u32::try_from(size.width).ok()?,
         u32::try_from(size.height).ok()?,
     );
-    (width > 0 && height > 0).then_some((media_type, Some(ImageSize { width, height })))
+    let size = ImageSize { width, height };
+    let is_shown = width > 0 && height > 0 && size.pixels() <= limits::MAX_SHOWN_PIXELS;
+    is_shown.then_some((media_type, Some(size)))
 }
 
 /// The last path segment, at most [`limits::MAX_FILE_NAME_CHARS`] long, without leading dots and control or default-ignorable characters;
@@ -123,23 +125,39 @@ mod tests {
         assert_eq!(found.hash.len(), 64);
     }
 
-    #[test]
-    fn an_image_has_its_size_before_it_is_loaded() {
+    /// Of the signature and the IHDR chunk of a PNG.
+    fn inspect_png(width: u32, height: u32) -> InspectedFile {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
-        // Signature and IHDR chunk of a PNG of 3 by 2 pixels.
-        let head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x03\0\0\0\x02\x08\x02\0\0\0";
-        std::fs::write(&path, head).unwrap();
-        let found = inspect(&File::open(&path).unwrap()).unwrap();
-        assert_eq!(
-            (found.media_type, found.image),
-            (
-                "image/png",
-                Some(ImageSize {
-                    width: 3,
-                    height: 2
-                })
-            )
-        );
+        let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
+        let head = [
+            b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice(),
+            &size,
+            b"\x08\x02\0\0\0",
+        ];
+        std::fs::write(&path, head.concat()).unwrap();
+        inspect(&File::open(&path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_image_has_its_size_before_it_is_loaded() {
+        let found = inspect_png(3, 2);
+        let size = ImageSize {
+            width: 3,
+            height: 2,
+        };
+        assert_eq!((found.media_type, found.image), ("image/png", Some(size)));
+    }
+
+    #[test]
+    fn an_image_that_takes_too_much_memory_is_a_download() {
+        assert!(inspect_png(8_000, 5_000).image.is_some(), "40 megapixels");
+        for (width, height) in [(8_000, 5_001), (60_000, 60_000), (u32::MAX, u32::MAX)] {
+            let found = inspect_png(width, height);
+            assert_eq!(
+                (found.media_type, found.image),
+                ("application/octet-stream", None)
+            );
+        }
     }
 }

@@ -19,6 +19,7 @@ use crate::{
         AppState, Result,
         event_log::{NewMessage, Replay},
         live::{Connection, EncodedEvent},
+        rate_limit::{Bound, Charge, Key},
         store::{PostedMessage, Stream},
     },
 };
@@ -54,6 +55,11 @@ impl ChatService {
     /// When the folder cannot be read or a file not removed.
     pub async fn clean(&self) -> Result<()> {
         self.uploads.clean().await
+    }
+
+    /// As [`Self::clean`], now and every hour. Never ends.
+    pub async fn run_sweeps(&self) {
+        self.uploads.run_sweeps().await;
     }
 
     /// Resumes a room. The caller subscribes the connection first: later events wait in its queue.
@@ -123,8 +129,7 @@ impl ChatService {
         room: RoomId,
         text: MessageText,
     ) -> Result<PostedMessage, Refusal> {
-        let rate = self.app.send_rate.check(from.person.id);
-        rate.map_err(|wait| rate_limit_refusal(wait, room))?;
+        self.take_message(from, room)?;
         let commit = async {
             self.check_member(from, room).await?;
             let content = Content::Text { text };
@@ -140,6 +145,12 @@ impl ChatService {
                 .await
         };
         commit.await.map_err(|error| refusal_in(room, error))
+    }
+
+    fn take_message(&self, from: &Connection, room: RoomId) -> Result<(), Refusal> {
+        let message = Charge::new(Bound::Messages, Key::Person(from.person.id));
+        let taken = self.app.limits.take([message]);
+        taken.map_err(|exceeded| rate_limit_refusal(exceeded.wait, room))
     }
 
     /// Replies with the offset to start at, `refused`, or `sent` if the whole file is here.
@@ -209,6 +220,16 @@ impl ChatService {
     pub async fn broadcast_typing(&self, from: &Connection, room: RoomId) -> Vec<ServerFrame> {
         if let Err(error) = self.check_member(from, room).await {
             return vec![ServerFrame::Error(refusal_in(room, error))];
+        }
+        let key = Key::PersonInRoom(from.person.id, room);
+        if self
+            .app
+            .limits
+            .take([Charge::new(Bound::Typing, key)])
+            .is_err()
+        {
+            // The earlier one still shows.
+            return Vec::new();
         }
         let frame = ServerFrame::Typing {
             room,

@@ -62,7 +62,7 @@ fn code_of(failure: &Failure) -> ErrorCode {
             ErrorCode::NoSuchRoom
         }
         Failure::Invalid { .. } => ErrorCode::Invalid,
-        Failure::RateLimited => ErrorCode::RateLimited,
+        Failure::RateLimited { .. } => ErrorCode::RateLimited,
         Failure::Unavailable | Failure::Unreachable => ErrorCode::Unavailable,
     }
 }

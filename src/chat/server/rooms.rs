@@ -10,8 +10,13 @@ use crate::{
     },
     protocol::{failure::Failure, ws::ServerFrame},
     server::{
-        AppState, Result, clock, event_log::NewMessage, random, slug::slugify,
-        store::PostedMessage, task,
+        AppState, Result, clock,
+        event_log::NewMessage,
+        random,
+        rate_limit::{Bound, Charge, Key},
+        slug::slugify,
+        store::PostedMessage,
+        task,
     },
 };
 use std::time::Duration;
@@ -92,7 +97,7 @@ async fn mark_as_read(app: &AppState, room: RoomId, user: UserId, seq: Seq) {
 ///
 /// # Errors
 ///
-/// [`Failure::Invalid`], [`Failure::RateLimited`], or [`Failure::NotFound`] for non-members.
+/// [`Failure::Invalid`], or [`Failure::NotFound`] for non-members.
 pub async fn post_message(
     app: &AppState,
     author: &Person,
@@ -101,9 +106,6 @@ pub async fn post_message(
     text: &str,
 ) -> Result<PostedMessage> {
     let text = MessageText::new(text).map_err(Failure::invalid)?;
-    if !app.send_rate.allow(author.id) {
-        return Err(Failure::RateLimited.into());
-    }
     if !app.store.is_member(room, author.id).await? {
         return Err(Failure::not_found("That room").into());
     }
@@ -149,7 +151,8 @@ pub async fn create_room(app: &AppState, creator: &Person, name: &str) -> Result
 ///
 /// # Errors
 ///
-/// [`Failure::Invalid`] for the user's own id, [`Failure::NotFound`] for an unknown one.
+/// [`Failure::Invalid`] for the user's own id, [`Failure::NotFound`] for an unknown one, [`Failure::RateLimited`] after too
+/// many new ones.
 pub async fn open_direct_room(app: &AppState, user: &Person, with: UserId) -> Result<String> {
     if user.id == with {
         return Err(Failure::invalid("You cannot message yourself. Choose another person.").into());
@@ -158,10 +161,15 @@ pub async fn open_direct_room(app: &AppState, user: &Person, with: UserId) -> Re
         .find_user(with)
         .await?
         .ok_or_else(|| Failure::not_found("That person"))?;
-    let room = app
-        .event_log
-        .find_or_create_direct_room(RoomId(random::new_id()), user.id, with, clock::now())
-        .await?;
+    let room = if let Some(room) = app.store.find_direct_room(user.id, with).await? {
+        room
+    } else {
+        let conversation = Charge::new(Bound::Conversations, Key::Person(user.id));
+        app.limits.take([conversation]).map_err(Failure::from)?;
+        app.event_log
+            .find_or_create_direct_room(RoomId(random::new_id()), user.id, with, clock::now())
+            .await?
+    };
     let summary = app
         .store
         .find_room(room, user.id)

@@ -18,7 +18,12 @@ use crate::{
         upload::Chunk,
         ws::{ErrorCode, Refusal, ServerFrame},
     },
-    server::{AppState, Error, Result, event_log::NewMessage},
+    server::{
+        AppState, Error, Result,
+        event_log::NewMessage,
+        files::available_bytes,
+        rate_limit::{Bound, Charge, Key},
+    },
 };
 use std::{
     collections::HashMap,
@@ -26,13 +31,19 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{fs, io::AsyncWriteExt, sync::OwnedMutexGuard, time::Instant};
+use tokio::{
+    fs,
+    io::AsyncWriteExt,
+    sync::OwnedMutexGuard,
+    time::{Instant, interval, sleep},
+};
 
 const MAX_UPLOADS_PER_USER: usize = limits::MAX_UPLOADS as usize;
 /// Since the last frame; then the upload gives up its place until it is announced again.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Since the last chunk.
 const PARTIAL_UPLOAD_TTL: Duration = Duration::from_hours(24);
+const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 
 type UploadKey = (UserId, MessageId);
 
@@ -111,6 +122,7 @@ impl Uploads {
             size,
         };
         self.check(author.id, id, &announced)?;
+        self.check_space(author.id, &announced).await?;
         let mut upload = self.lock((author.id, id)).await;
         // Another connection may have sent the last chunk.
         if let Some(sent) = self.find_sent(author, id, room).await? {
@@ -121,8 +133,14 @@ impl Uploads {
             .as_ref()
             .is_some_and(|earlier| earlier.size != size);
         let path = self.partial_path(upload.key);
-        fs::create_dir_all(self.app.partial_uploads_dir()).await?;
-        let mut received = fs::metadata(&path).await.map_or(0, |file| file.len());
+        let mut received = if let Ok(file) = fs::metadata(&path).await {
+            file.len()
+        } else {
+            // A file counts as a message, when it is first announced.
+            self.wait_for_message(author.id).await;
+            self.remove_oldest_partial(author.id).await?;
+            0
+        };
         if received > size || is_another_file && received > 0 {
             // Another file was announced under this id.
             fs::remove_file(&path).await?;
@@ -136,6 +154,65 @@ impl Uploads {
             id,
             offset: received,
         })
+    }
+
+    /// A page announces many files at once, and has no message to send again.
+    async fn wait_for_message(&self, author: UserId) {
+        let message = Charge::new(Bound::Messages, Key::Person(author));
+        while let Err(exceeded) = self.app.limits.take([message]) {
+            sleep(exceeded.wait).await;
+        }
+    }
+
+    /// Keeps a place for one more file of this person that is not complete.
+    async fn remove_oldest_partial(&self, author: UserId) -> Result<()> {
+        let folder = self.app.partial_uploads_dir();
+        fs::create_dir_all(&folder).await?;
+        let prefix = format!("{author}-");
+        let mut partial = Vec::new();
+        let mut entries = fs::read_dir(&folder).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            if entry.file_name().to_string_lossy().starts_with(&prefix) {
+                partial.push((entry.metadata().await?.modified()?, entry.path()));
+            }
+        }
+        partial.sort();
+        let most = MAX_UPLOADS_PER_USER - 1;
+        for (_, oldest) in partial.iter().take(partial.len().saturating_sub(most)) {
+            fs::remove_file(oldest).await?;
+        }
+        Ok(())
+    }
+
+    async fn check_space(&self, author: UserId, file: &AnnouncedFile) -> Result<()> {
+        let config = &self.app.config;
+        let usage = self.app.store.find_file_usage(author).await?;
+        let name = &file.name;
+        let text_goes_on = "Text messages still work.";
+        if usage.person.saturating_add(file.size) > config.person_file_bytes {
+            let most = limits::format_bytes(config.person_file_bytes);
+            let reason = format!(
+                "\"{name}\" does not fit: your files may take {most} altogether. {text_goes_on}"
+            );
+            return Err(Failure::invalid(reason).into());
+        }
+        let is_total_reached = config
+            .file_bytes
+            .is_some_and(|most| usage.total.saturating_add(file.size) > most);
+        let is_disk_full = available_bytes(&config.store.data)
+            .is_some_and(|available| available < config.disk_reserve.saturating_add(file.size));
+        if is_total_reached || is_disk_full {
+            tracing::warn!(
+                is_total_reached,
+                is_disk_full,
+                "a file was refused for lack of space"
+            );
+            let reason = format!(
+                "\"{name}\" cannot be sent: the server has no more space for files. {text_goes_on}"
+            );
+            return Err(Failure::invalid(reason).into());
+        }
+        Ok(())
     }
 
     async fn find_sent(
@@ -234,6 +311,12 @@ impl Uploads {
             ))
             .into());
         }
+        let reserve = self.app.config.disk_reserve;
+        if available_bytes(&self.app.config.store.data).is_some_and(|left| left < reserve) {
+            let reason = "The server has no more space for files. Text messages still work.";
+            self.discard(upload).await;
+            return Err(Failure::invalid(reason).into());
+        }
         file.write_all(chunk.data).await?;
         file.flush().await?;
         if received < announced.size {
@@ -319,19 +402,29 @@ impl Uploads {
         }
     }
 
+    /// Removes abandoned partial uploads, now and every hour. Never ends.
+    pub(super) async fn run_sweeps(&self) {
+        let mut due = interval(SWEEP_INTERVAL);
+        loop {
+            due.tick().await;
+            if let Err(error) = self.clean().await {
+                tracing::error!(%error, "abandoned uploads could not be removed");
+            }
+        }
+    }
+
     pub(super) async fn clean(&self) -> Result<()> {
         let folder = self.app.partial_uploads_dir();
         fs::create_dir_all(&folder).await?;
         let mut entries = fs::read_dir(&folder).await?;
         while let Some(entry) = entries.next_entry().await? {
-            let age = entry
-                .metadata()
-                .await?
-                .modified()?
-                .elapsed()
-                .unwrap_or_default();
+            // It may have become complete, and be gone.
+            let Ok(found) = entry.metadata().await else {
+                continue;
+            };
+            let age = found.modified()?.elapsed().unwrap_or_default();
             if age > PARTIAL_UPLOAD_TTL {
-                fs::remove_file(entry.path()).await?;
+                let _ = fs::remove_file(entry.path()).await;
             }
         }
         Ok(())
@@ -363,18 +456,100 @@ mod tests {
         config: Config,
     }
 
-    #[tokio::test]
-    async fn abandoned_uploads_give_their_places_back() {
-        let home = TestStorage::new();
+    async fn uploads_in(home: &TestStorage) -> (Uploads, Person) {
         let arguments = std::iter::once("rialto".to_owned()).chain(home.arguments());
         let config = Arguments::parse_from(arguments).config;
         let (app, _) = AppState::new(config, "build-1".into()).await.unwrap();
-        let uploads = Uploads::new(app);
         let ada = Person {
             id: UserId(random::new_id()),
             name: UserName::new("Ada").unwrap(),
             role: Role::Guest,
         };
+        (Uploads::new(app), ada)
+    }
+
+    fn partial_files(uploads: &Uploads) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(uploads.app.partial_uploads_dir()).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+
+    /// As if nothing had come for a while.
+    fn set_idle(uploads: &Uploads) {
+        for slot in uploads.in_progress().values_mut() {
+            slot.last_used -= IDLE_TIMEOUT + Duration::from_secs(1);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_person_has_so_many_files_that_are_not_complete() {
+        let home = TestStorage::new();
+        let (uploads, ada) = uploads_in(&home).await;
+        let room = RoomId(random::new_id());
+        let mut oldest = None;
+        for n in 0..2 * MAX_UPLOADS_PER_USER {
+            let id = MessageId(random::new_id());
+            uploads
+                .announce(&ada, id, room, "plan.txt", 10)
+                .await
+                .unwrap();
+            let (offset, data) = (0, b"half".as_slice());
+            uploads
+                .receive(&ada, Chunk { id, offset, data })
+                .await
+                .unwrap();
+            oldest.get_or_insert(uploads.partial_path((ada.id, id)));
+            assert_eq!(
+                partial_files(&uploads).len(),
+                MAX_UPLOADS_PER_USER.min(n + 1)
+            );
+            set_idle(&uploads);
+        }
+        assert!(!oldest.unwrap().exists(), "the oldest gives way");
+    }
+
+    #[tokio::test]
+    async fn abandoned_uploads_are_removed_every_hour() {
+        let home = TestStorage::new();
+        let (uploads, _) = uploads_in(&home).await;
+        let folder = uploads.app.partial_uploads_dir();
+        std::fs::create_dir_all(&folder).unwrap();
+        let abandon = |name: &str| {
+            let file = std::fs::File::create(folder.join(name)).unwrap();
+            let now = file.metadata().unwrap().modified().unwrap();
+            file.set_modified(now - PARTIAL_UPLOAD_TTL - SWEEP_INTERVAL)
+                .unwrap();
+        };
+        abandon("first");
+        std::fs::write(folder.join("in progress"), b"half").unwrap();
+        tokio::time::pause();
+        let sweeping = uploads.run_sweeps();
+        let watching = async {
+            let left = async |most: usize| {
+                while partial_files(&uploads).len() > most {
+                    sleep(Duration::from_secs(1)).await;
+                }
+            };
+            left(1).await;
+            abandon("second");
+            let began = Instant::now();
+            left(1).await;
+            began.elapsed()
+        };
+        let waited = tokio::select! {
+            () = sweeping => unreachable!("it never ends"),
+            waited = watching => waited,
+        };
+        assert!(
+            waited <= SWEEP_INTERVAL + Duration::from_mins(1),
+            "{waited:?}"
+        );
+        assert!(folder.join("in progress").exists());
+    }
+
+    #[tokio::test]
+    async fn abandoned_uploads_give_their_places_back() {
+        let home = TestStorage::new();
+        let (uploads, ada) = uploads_in(&home).await;
         let room = RoomId(random::new_id());
         let ids: Vec<_> = (0..=MAX_UPLOADS_PER_USER)
             .map(|_| MessageId(random::new_id()))
@@ -391,9 +566,7 @@ mod tests {
         uploads.receive(&ada, chunk).await.unwrap();
         announce(MAX_UPLOADS_PER_USER).await.unwrap_err();
 
-        for slot in uploads.in_progress().values_mut() {
-            slot.last_used -= IDLE_TIMEOUT + Duration::from_secs(1);
-        }
+        set_idle(&uploads);
         announce(MAX_UPLOADS_PER_USER).await.unwrap();
         let resumed = announce(0).await.unwrap();
         assert_eq!(

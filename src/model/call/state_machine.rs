@@ -41,6 +41,8 @@ pub enum Input {
     ClientConnected { client: ClientId },
     /// A deadline may have passed.
     Timeout,
+    /// A call of somebody whom the callee knows takes the place of this one, while it rings.
+    Displaced,
 }
 
 /// Request of a client.
@@ -212,6 +214,12 @@ impl Call {
             }
             Input::Timeout => {
                 self.apply_timeout(now);
+                Ok(())
+            }
+            Input::Displaced => {
+                if self.state.is_unanswered() {
+                    self.end(Outcome::Busy, now);
+                }
                 Ok(())
             }
         }

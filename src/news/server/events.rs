@@ -7,6 +7,7 @@ use crate::{
     model::{Cursor, Epoch, Seq, limits},
     protocol::{
         close::CloseCode,
+        failure::Failure,
         sse::{self, Heartbeat, Hello, LastEventId, Resync},
     },
     server::{
@@ -18,6 +19,8 @@ use crate::{
             news_subscribers::{Filter, Subscription},
         },
         metrics,
+        proxy::ClientAddress,
+        rate_limit::{Bound, Charge, Key},
         store::Stream,
     },
 };
@@ -51,11 +54,20 @@ pub(super) struct EventsQuery {
 pub(super) async fn events(
     State(app): State<Arc<AppState>>,
     Extension(connection): Extension<Takeover>,
+    Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Response {
+    let stream = Charge::new(Bound::Streams, Key::address(address.0));
+    let place = match app.limits.open([stream]) {
+        Ok(place) => place,
+        Err(exceeded) => return Error::from(Failure::from(exceeded)).into_response(),
+    };
     match open_session(&app, &headers, query).await {
-        Ok((reader, start)) => connection.take(|taken| reader.run(taken, start)),
+        Ok((reader, start)) => connection.take(async move |taken| {
+            reader.run(taken, start).await;
+            drop(place);
+        }),
         Err(Rejection::Invalid(why)) => (StatusCode::BAD_REQUEST, why).into_response(),
         Err(Rejection::Failed(error)) => error.into_response(),
     }

@@ -15,7 +15,7 @@ pub use editor_form::editor_form_route;
 pub use events::run_heartbeats;
 #[cfg(test)]
 pub(crate) use events::serve_on;
-pub use publish::publish;
+pub use publish::{MAX_PUBLISH_REQUEST_BYTES, publish};
 pub use service::NewsService;
 pub(in crate::news) use service::use_news_service;
 

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The longest body in multi-byte characters, escaped as JSON or as a form.
-pub(super) const MAX_PUBLISH_REQUEST_BYTES: usize = 1024 * 1024;
+pub const MAX_PUBLISH_REQUEST_BYTES: usize = 1024 * 1024;
 
 /// Renders a story, commits it and sends it to subscribers.
 ///

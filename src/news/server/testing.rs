@@ -11,18 +11,23 @@ use crate::{
         AppState,
         config::Config,
         http_server::{self, Shutdown, Takeover},
+        proxy::ClientAddress,
         store::testing::TestStorage,
         tls,
     },
 };
 use axum::{
-    Router,
+    Extension, Router,
     body::{Body, Bytes},
     http::{HeaderMap, Request, Response},
 };
 use clap::Parser;
 use futures::{StreamExt, stream::BoxStream};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
@@ -52,12 +57,14 @@ pub(super) async fn news_fixture(arguments: &[&str]) -> NewsFixture {
         .await
         .unwrap();
     people::server::seed_store(&app).await.unwrap();
-    let router = router().with_state(app.clone());
+    let client = ClientAddress(Ipv4Addr::LOCALHOST.into());
+    let router = router().with_state(app.clone()).layer(Extension(client));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(http_server::serve(
         listener,
         router.clone(),
+        app.connection_limits(),
         Shutdown::default(),
     ));
     tokio::spawn(run_heartbeats(app.clone()));

@@ -4,6 +4,7 @@ use super::plan::Settings;
 use crate::{
     model::Cursor,
     news,
+    protocol::close::CloseCode,
     serve::{
         Systems, call_leader, close_live_connections, nodes, session_checks,
         ws::{self, Identity},
@@ -19,6 +20,7 @@ use crate::{
         config::Config,
         files::Files,
         http_server::TakenSocket,
+        rate_limit::{Bound, Charge, Key},
         simulation::{
             node::Node,
             pipe::{self, PipeEnd},
@@ -41,6 +43,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+/// Few people do all that a plan has.
+const NO_LIMITS: &str = "frames=1000000,resumes=1000000,messages=1000000,calls=1000000,rings=1000000,strangers-rings=1000000,\
+    conversations=1000000,presence=1000000,typing=1000000";
 /// As of Linux, of one direction.
 const PIPE_CAPACITY: usize = 64 * 1024;
 /// As a supervisor.
@@ -100,6 +105,8 @@ impl World {
             &MAX_PARTICIPANTS.to_string(),
             "--queue-bytes",
             &settings.queue_bytes.to_string(),
+            "--limits",
+            NO_LIMITS,
         ];
         let nodes = (0..settings.nodes).map(|_| {
             Mutex::new(Slot {
@@ -309,9 +316,18 @@ impl World {
                         token_hash,
                         guest_of: None,
                     };
-                    ws::run_connection(systems, taken, head, who).await;
+                    let key = Key::Person(who.person.id);
+                    let charge = Charge::new(Bound::WebSockets, key);
+                    match systems.app.limits.open([charge]) {
+                        Ok(place) => {
+                            ws::run_connection(systems, taken, head, who, place).await;
+                        }
+                        Err(_) => {
+                            ws::reject(systems, taken, head, CloseCode::TryAgainLater).await;
+                        }
+                    }
                 }
-                Ok(None) => ws::reject_signed_out(systems, taken, head).await,
+                Ok(None) => ws::reject(systems, taken, head, CloseCode::SignedOut).await,
                 // The answer has the status 503.
                 Err(_) => drop(taken),
             }

@@ -13,11 +13,13 @@ use crate::{
     server::{
         Error,
         live::{Connection, ConnectionEnd, Disconnect, EncodedFrame, Registration, SendQueue},
+        rate_limit::{Bound, Charge, Key},
         session,
         store::Stream,
     },
 };
 use std::sync::Arc;
+use tokio::time::{Instant, sleep, sleep_until};
 use tungstenite::{Message, protocol};
 
 /// Rejected frames before a faulty or malicious client is disconnected.
@@ -29,6 +31,8 @@ pub(super) struct ClientSession {
     send_queue: Arc<SendQueue>,
     send_order: SendOrder,
     error_count: u32,
+    /// Whether the page became visible, and when that may be told.
+    unpublished_visibility: Option<(Instant, bool)>,
     /// Reported if the connection ends now.
     pub(super) disconnect: Disconnect,
 }
@@ -45,6 +49,7 @@ impl ClientSession {
             send_queue,
             send_order: SendOrder::default(),
             error_count: 0,
+            unpublished_visibility: None,
             disconnect: Disconnect::Lost,
         }
     }
@@ -62,7 +67,7 @@ impl ClientSession {
             Registration::Superseded => return Err(ConnectionEnd::Closed(CloseCode::Replaced)),
             Registration::IdTaken => return Err(ConnectionEnd::Closed(CloseCode::NoHello)),
         }
-        // Released before anything waits for the client; the semaphore is never closed.
+        // Released before anything is sent, which waits for the client; the semaphore is never closed.
         let permit = systems.welcome_permits.acquire().await;
         // From here on a sign-out closes this connection; an earlier one could not.
         self.revalidate_person().await?;
@@ -92,12 +97,12 @@ impl ClientSession {
             app.connections.presence_frames(person.id),
             app.connections.crowd(),
         );
+        drop(permit);
         let welcome = self.welcome_frame(rooms, crowd);
         self.send_frames(&[welcome]).await?;
         for frame in people {
             self.send_queue.send(frame.bytes).await?;
         }
-        drop(permit);
         let mut replayed = Vec::new();
         for cursor in cursors {
             match self.replay(cursor).await? {
@@ -152,7 +157,7 @@ impl ClientSession {
             user: self.connection.person.clone(),
             rooms,
             crowd,
-            limits: app.config.limits(),
+            limits: app.config.client_limits(),
             heartbeat_ms: u32::try_from(app.config.heartbeat_interval().as_millis())
                 .unwrap_or(u32::MAX),
             build: app.build.clone(),
@@ -164,6 +169,7 @@ impl ClientSession {
         &mut self,
         cursor: &RoomCursor,
     ) -> Result<Result<Option<(Stream, Seq)>, Refusal>, ConnectionEnd> {
+        self.wait_for(Bound::Resumes).await;
         let resumed = match self.systems.chat.resume(&self.connection, cursor).await {
             Ok(resumed) => resumed,
             Err(refusal) => return Ok(Err(refusal)),
@@ -187,9 +193,14 @@ impl ClientSession {
 
     pub(super) async fn run(&mut self, socket: &mut WebSocketReader) -> ConnectionEnd {
         loop {
+            let publish_at = self.unpublished_visibility.map(|(due, _)| due);
             let message = tokio::select! {
                 biased;
                 end = self.send_queue.closed() => return end,
+                () = sleep_until(publish_at.unwrap_or_else(Instant::now)), if publish_at.is_some() => {
+                    self.publish_visibility();
+                    continue;
+                }
                 message = socket.next() => message,
             };
             self.connection.mark_received();
@@ -212,7 +223,42 @@ impl ClientSession {
         Ok(())
     }
 
+    /// The frames of all of a person's connections are counted together, whatever they say.
+    fn take_frame(&self) -> Result<(), ConnectionEnd> {
+        let frame = Charge::new(Bound::Frames, Key::Person(self.connection.person.id));
+        let taken = self.systems.app.limits.take([frame]);
+        taken.map_err(|_| ConnectionEnd::Closed(CloseCode::TooManyErrors))
+    }
+
+    /// Waits for its turn. The next frames of this client wait too, so it delays nobody else.
+    async fn wait_for(&self, bound: Bound) {
+        let charge = Charge::new(bound, Key::Person(self.connection.person.id));
+        while let Err(exceeded) = self.systems.app.limits.take([charge]) {
+            sleep(exceeded.wait).await;
+        }
+    }
+
+    /// Tells the newest visibility, now or once the bound allows it.
+    fn publish_visibility(&mut self) {
+        let Some((_, visible)) = self.unpublished_visibility.take() else {
+            return;
+        };
+        let app = &self.systems.app;
+        let change = Charge::new(Bound::Presence, Key::Person(self.connection.person.id));
+        match app.limits.take([change]) {
+            Ok(()) => app.connections.set_visible(&self.connection, visible),
+            Err(exceeded) => {
+                self.unpublished_visibility = Some((Instant::now() + exceeded.wait, visible));
+            }
+        }
+    }
+
     async fn on_message(&mut self, message: Message) -> Result<(), ConnectionEnd> {
+        if matches!(message, Message::Binary(_)) {
+            self.wait_for(Bound::Chunks).await;
+        } else {
+            self.take_frame()?;
+        }
         match message {
             Message::Text(text) => {
                 let mut replies = match parse_frame(&text) {
@@ -264,7 +310,12 @@ impl ClientSession {
             }
             ClientFrame::Ping { n } => vec![ServerFrame::Pong { n }],
             ClientFrame::Visibility { visible } => {
-                systems.app.connections.set_visible(&from, visible);
+                if let Some((_, waiting)) = &mut self.unpublished_visibility {
+                    *waiting = visible;
+                } else {
+                    self.unpublished_visibility = Some((Instant::now(), visible));
+                    self.publish_visibility();
+                }
                 Vec::new()
             }
             ClientFrame::Resume { cursor } => self.resume(&cursor).await?,

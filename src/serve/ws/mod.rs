@@ -18,7 +18,9 @@ use crate::{
     server::{
         http_server::TakenSocket,
         live::{Connection, ConnectionEnd, Disconnect, Incarnation, SendQueue, frame},
-        metrics, task,
+        metrics,
+        rate_limit::Place,
+        task,
     },
 };
 use axum::body::Bytes;
@@ -43,10 +45,16 @@ pub(super) struct Identity {
     pub(super) guest_of: Option<CallId>,
 }
 
-pub(super) async fn reject_signed_out(systems: Arc<Systems>, taken: TakenSocket, head: Bytes) {
+/// Closes a connection that has just been accepted.
+pub(super) async fn reject(
+    systems: Arc<Systems>,
+    taken: TakenSocket,
+    head: Bytes,
+    code: CloseCode,
+) {
     let send_queue = SendQueue::new(&systems.app.flusher, systems.app.config.queue_bytes);
     let mut socket = WebSocketReader::new(taken, &send_queue);
-    let over = ConnectionEnd::Closed(CloseCode::SignedOut);
+    let over = ConnectionEnd::Closed(code);
     let _ = timeout(
         CLOSE_TIMEOUT,
         Box::pin(close_websocket(&mut socket, &send_queue, head, over)),
@@ -60,6 +68,7 @@ pub(super) async fn run_connection(
     taken: TakenSocket,
     head: Bytes,
     who: Identity,
+    _place: Place,
 ) {
     let app = &systems.app;
     let send_queue = SendQueue::new(&app.flusher, app.config.queue_bytes);

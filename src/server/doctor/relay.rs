@@ -1,11 +1,11 @@
 //! Checks relays by sending packets through them, as two browsers in a call would.
 
 use crate::{
-    model::{CallId, UserId, call::IceServer, finding::Finding},
+    model::{UserId, call::IceServer, finding::Finding},
     server::{
         AppState,
         turn::{
-            credentials::Credential,
+            credentials::{Credential, RelayUser},
             probe::{Probe, ProbeError},
         },
     },
@@ -20,7 +20,7 @@ const PACKET_COUNT: usize = 20;
 
 pub(super) async fn check_relays(app: &AppState) -> Vec<Finding> {
     let nobody = UserId(Uuid::nil());
-    let servers = app.ice_servers(nobody, CallId(Uuid::nil()));
+    let servers = app.ice_servers(RelayUser::testing(nobody));
     let mut findings = Vec::new();
     for server in &servers {
         for url in &server.urls {

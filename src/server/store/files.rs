@@ -3,8 +3,8 @@
 use super::{Store, Tx};
 use crate::{
     model::{
-        MessageId, Millis, RoomId, UserId,
-        message::{Attachment, ImageSize},
+        UserId,
+        message::{Attachment, ImageSize, Message},
     },
     server::error::Result,
 };
@@ -21,6 +21,13 @@ pub struct FileRow {
     pub image: Option<ImageSize>,
 }
 
+/// Bytes of sent files; a file sent twice counts twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileUsage {
+    pub person: u64,
+    pub total: u64,
+}
+
 impl Store {
     /// Records that a message carries a stored file.
     ///
@@ -29,11 +36,9 @@ impl Store {
     pub async fn create_attachment(
         &self,
         tx: &mut Tx,
-        message: MessageId,
-        room: RoomId,
+        message: &Message,
         file: &Attachment,
         media_type: &str,
-        at: Millis,
     ) -> Result<()> {
         sqlx::query(
             "INSERT INTO files (hash, size, media_type, width, height, created_at) VALUES ($1, $2, $3, $4, $5, $6)
@@ -44,19 +49,45 @@ impl Store {
         .bind(media_type)
         .bind(file.image.map(|image| i64::from(image.width)))
         .bind(file.image.map(|image| i64::from(image.height)))
-        .bind(at)
+        .bind(message.at)
         .execute(&mut **tx)
         .await?;
         sqlx::query(
             "INSERT INTO attachments (message_id, room_id, hash, name) VALUES ($1, $2, $3, $4)",
         )
-        .bind(message.to_string())
-        .bind(room.to_string())
+        .bind(message.id.to_string())
+        .bind(message.room.to_string())
         .bind(&file.hash)
         .bind(&file.name)
         .execute(&mut **tx)
         .await?;
+        sqlx::query(
+            "INSERT INTO file_usage (user_id, bytes) VALUES ($1, $2)
+             ON CONFLICT (user_id) DO UPDATE SET bytes = file_usage.bytes + excluded.bytes",
+        )
+        .bind(message.author.id.to_string())
+        .bind(i64::try_from(file.size).unwrap_or(i64::MAX))
+        .execute(&mut **tx)
+        .await?;
         Ok(())
+    }
+
+    /// How much files take.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_file_usage(&self, user: UserId) -> Result<FileUsage> {
+        let (person, total): (i64, i64) = sqlx::query_as(
+            "SELECT CAST(COALESCE(SUM(CASE WHEN user_id = $1 THEN bytes END), 0) AS BIGINT),
+                    CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM file_usage",
+        )
+        .bind(user.to_string())
+        .fetch_one(&self.read_pool)
+        .await?;
+        Ok(FileUsage {
+            person: u64::try_from(person).unwrap_or_default(),
+            total: u64::try_from(total).unwrap_or_default(),
+        })
     }
 
     /// Finds a file sent to one of the reader's rooms.

@@ -41,6 +41,22 @@ fn decode_posted_message(room: &str, author: &str, seq: Seq, at: Millis) -> Resu
 }
 
 impl Store {
+    /// Whether somebody knows the other person of a direct room: they have written there, or answered a call.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn has_taken_part(&self, room: RoomId, user: UserId) -> Result<bool> {
+        let found: Option<(i64,)> = sqlx::query_as(
+            "SELECT CAST(1 AS BIGINT) WHERE EXISTS (SELECT 1 FROM messages WHERE room_id = $1 AND author_id = $2)
+             OR EXISTS (SELECT 1 FROM calls WHERE room_id = $1 AND answered_at IS NOT NULL)",
+        )
+        .bind(room.to_string())
+        .bind(user.to_string())
+        .fetch_optional(&self.read_pool)
+        .await?;
+        Ok(found.is_some())
+    }
+
     /// Inserts messages under sequences allocated in this transaction.
     ///
     /// # Errors

@@ -22,6 +22,8 @@ const SQLITE: Migrations = migrations!(
     3 "group_calls",
     4 "guest_links",
     5 "leases",
+    6 "file_usage",
+    7 "name_skeletons",
 );
 
 const POSTGRESQL: Migrations = migrations!(
@@ -31,6 +33,8 @@ const POSTGRESQL: Migrations = migrations!(
     3 "group_calls",
     4 "guest_links",
     5 "leases",
+    6 "file_usage",
+    7 "name_skeletons",
 );
 
 pub(super) fn of(engine: Engine) -> Migrator {

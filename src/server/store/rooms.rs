@@ -107,6 +107,12 @@ fn decode_room_summary(row: RoomSummaryColumns) -> Result<RoomSummary> {
     })
 }
 
+/// The same in either order.
+fn direct_key(one: UserId, other: UserId) -> String {
+    let (first, second) = (one.min(other), one.max(other));
+    format!("{first}:{second}")
+}
+
 impl Store {
     /// Creates a public room with its stream and all users as members. Returns its event; none if the slug is taken.
     ///
@@ -142,6 +148,18 @@ impl Store {
         Ok(Some(event))
     }
 
+    /// Two users' direct room.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_direct_room(&self, one: UserId, other: UserId) -> Result<Option<RoomId>> {
+        let found: Option<(String,)> = sqlx::query_as("SELECT id FROM rooms WHERE direct_key = $1")
+            .bind(direct_key(one, other))
+            .fetch_optional(&self.read_pool)
+            .await?;
+        found.map(|(id,)| parse(&id)).transpose()
+    }
+
     /// Finds or creates two users' direct room; returns the event of a new one.
     ///
     /// # Errors
@@ -153,11 +171,7 @@ impl Store {
         other: UserId,
         at: Millis,
     ) -> Result<(RoomId, Option<NewEvent>)> {
-        let key = if one < other {
-            format!("{one}:{other}")
-        } else {
-            format!("{other}:{one}")
-        };
+        let key = direct_key(one, other);
         let mut tx = self.begin().await?;
         let made = sqlx::query(
             "INSERT INTO rooms (id, slug, name, kind, direct_key, created_at) VALUES ($1, $1, '', 'direct', $2, $3)

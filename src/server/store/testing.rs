@@ -4,7 +4,7 @@
 //! `scripts/postgres.sh with COMMAND` sets both.
 
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, any::install_default_drivers};
-use std::sync::Arc;
+use std::{fs::Permissions, os::unix::fs::PermissionsExt, sync::Arc};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -27,7 +27,7 @@ impl TestStorage {
 
     pub(crate) fn with_database(database: Option<Arc<TestDatabase>>) -> Self {
         Self {
-            folder: tempfile::tempdir().unwrap(),
+            folder: private_folder(),
             database,
         }
     }
@@ -50,6 +50,15 @@ impl TestStorage {
         }
         arguments
     }
+}
+
+/// The server would close another one to other users, and say so.
+fn private_folder() -> TempDir {
+    let private = Permissions::from_mode(0o700);
+    tempfile::Builder::new()
+        .permissions(private)
+        .tempdir()
+        .unwrap()
 }
 
 /// Dropped from its server with this value.

@@ -6,7 +6,7 @@ use crate::{
         Millis, UserId,
         user::{Person, Role, UserName},
     },
-    server::error::Result,
+    server::{error::Result, name_skeleton::skeletons},
 };
 use sqlx::AssertSqlSafe;
 use std::collections::HashMap;
@@ -70,7 +70,7 @@ fn name_key(name: &UserName) -> String {
 }
 
 impl Store {
-    /// Creates a user; false if the name is taken.
+    /// Creates a user; false if the name, or one that looks like it, is taken. The transaction is then to be rolled back.
     ///
     /// # Errors
     /// When the store fails.
@@ -93,7 +93,43 @@ impl Store {
         .bind(at)
         .execute(&mut **tx)
         .await?;
-        Ok(made.rows_affected() == 1)
+        Ok(made.rows_affected() == 1 && self.create_skeletons(tx, person.id, &person.name).await?)
+    }
+
+    /// False if a name that looks like this one is taken.
+    async fn create_skeletons(&self, tx: &mut Tx, user: UserId, name: &UserName) -> Result<bool> {
+        let [one, other] = skeletons(name);
+        let made = sqlx::query(
+            "INSERT INTO name_skeletons (skeleton, user_id) VALUES ($1, $3), ($2, $3) ON CONFLICT DO NOTHING",
+        )
+        .bind(one)
+        .bind(other)
+        .bind(user.to_string())
+        .execute(&mut **tx)
+        .await?;
+        Ok(made.rows_affected() == 2)
+    }
+
+    /// Stores what the names of users from before look like. Of names that look alike, the oldest user's counts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn create_missing_skeletons(&self) -> Result<()> {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT id, name FROM users WHERE NOT EXISTS (SELECT 1 FROM name_skeletons WHERE user_id = users.id)
+             ORDER BY created_at, id",
+        )
+        .fetch_all(&self.read_pool)
+        .await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.begin().await?;
+        for (id, name) in rows {
+            let name = UserName::from_stored(name);
+            self.create_skeletons(&mut tx, parse(&id)?, &name).await?;
+        }
+        Ok(tx.commit().await?)
     }
 
     /// Finds a user.
@@ -158,7 +194,7 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Renames a user; false if the name is taken or the user missing.
+    /// Renames a user; false if the name, or one that looks like it, is taken, or the user missing.
     ///
     /// # Errors
     /// When the store fails.
@@ -179,6 +215,14 @@ impl Store {
             done => done?.rows_affected() == 1,
         };
         if !is_renamed {
+            return Ok(false);
+        }
+        sqlx::query("DELETE FROM name_skeletons WHERE user_id = $1")
+            .bind(id.to_string())
+            .execute(&mut *tx)
+            .await?;
+        if !self.create_skeletons(&mut tx, id, name).await? {
+            tx.rollback().await?;
             return Ok(false);
         }
         Self::mark_session_change(&mut tx).await?;

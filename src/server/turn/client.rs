@@ -2,16 +2,17 @@
 //! before the protocol.
 
 use super::{
-    credentials::CredentialError,
+    credentials::{CredentialError, RelayUser},
     hub::Hub,
     message::{self, IntegrityKey, MAX_REQUEST_PEERS, StunRequest},
     permitted_peers::PermittedPeers,
     protocol::{AllocateError, IpFamily, Outcome, ProtocolAction, TurnProtocol, TurnServerProto},
     quota::AllocationPermit,
 };
-use crate::{
-    model::UserId,
-    server::{clock, metrics::RelayRefusalLabels},
+use crate::server::{
+    clock,
+    metrics::RelayRefusalLabels,
+    rate_limit::{Bound, Charge, Key, Place},
 };
 use std::{
     collections::HashMap,
@@ -53,6 +54,7 @@ impl ClientTransport {
 pub(super) struct TurnClient {
     hub: Arc<Hub>,
     transport: ClientTransport,
+    address: SocketAddr,
     state: Mutex<State>,
     /// Since the server started.
     first_seen: Duration,
@@ -61,7 +63,7 @@ pub(super) struct TurnClient {
 struct State {
     protocol: Box<dyn TurnProtocol>,
     /// Set by a correctly signed request, while there is no allocation.
-    owner: Option<(UserId, IntegrityKey)>,
+    owner: Option<(RelayUser, IntegrityKey)>,
     allocate_attempts: u8,
     allocations: HashMap<SocketAddr, Allocation>,
     permitted_peers: PermittedPeers,
@@ -72,6 +74,7 @@ struct Allocation {
     socket: Arc<UdpSocket>,
     reader: AbortHandle,
     permit: AllocationPermit,
+    _place: Place,
 }
 
 impl Drop for Allocation {
@@ -105,6 +108,7 @@ impl TurnClient {
         Arc::new(Self {
             hub,
             transport,
+            address: client,
             state: Mutex::new(state),
             first_seen,
         })
@@ -203,7 +207,15 @@ impl TurnClient {
             self.hub.count_refusal(RelayRefusalLabels::SIZE);
             return FilterDecision::Drop;
         }
-        match message::parse_request(bytes) {
+        let request = message::parse_request(bytes);
+        if request.is_some() {
+            let charge = Charge::new(Bound::TurnRequests, Key::Socket(self.address));
+            if self.hub.limits.take([charge]).is_err() {
+                self.hub.count_refusal(RelayRefusalLabels::REQUESTS);
+                return FilterDecision::Drop;
+            }
+        }
+        match request {
             Some(StunRequest::Allocate {
                 username: Some(username),
             }) => {
@@ -329,6 +341,11 @@ impl TurnClient {
             self.hub.count_refusal(RelayRefusalLabels::QUOTA);
             return Err(AllocateError::InsufficientCapacity);
         };
+        let charge = Charge::new(Bound::TurnRelays, Key::address(self.address.ip()));
+        let Ok(place) = self.hub.limits.open([charge]) else {
+            self.hub.count_refusal(RelayRefusalLabels::QUOTA);
+            return Err(AllocateError::InsufficientCapacity);
+        };
         let (socket, address) = self.hub.open_allocation(family, self)?;
         let reader = tokio::spawn(read_peer_data(
             Arc::downgrade(self),
@@ -339,6 +356,7 @@ impl TurnClient {
             socket,
             reader: reader.abort_handle(),
             permit,
+            _place: place,
         };
         state.allocations.insert(address, relay);
         Ok(address)

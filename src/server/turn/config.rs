@@ -88,6 +88,7 @@ pub struct TurnConfig {
         long,
         env = "RIALTO_TURN_URLS",
         value_delimiter = ',',
+        value_parser = parse_turn_url,
         requires = "turn_secret",
         value_name = "URLS"
     )]
@@ -138,6 +139,19 @@ pub struct TurnConfig {
         value_name = "BYTES"
     )]
     pub turn_bytes: u64,
+}
+
+/// RFC 7065, as far as browsers need it.
+fn parse_turn_url(text: &str) -> Result<String, String> {
+    let address = text
+        .strip_prefix("turn:")
+        .or_else(|| text.strip_prefix("turns:"));
+    match address {
+        Some(address) if !address.is_empty() && !address.starts_with('/') => Ok(text.to_owned()),
+        _ => Err(format!(
+            "\"{text}\" is not the URL of a TURN server. Use the form turn:turn.example.org:3478?transport=udp"
+        )),
+    }
 }
 
 /// Addresses to listen on; empty for none.
@@ -240,6 +254,14 @@ mod tests {
         }
         assert_eq!("".parse(), Ok(IpAddresses::default()));
         assert!("here".parse::<IpAddresses>().unwrap_err().contains("203.0"));
+        assert!(parse_turn_url("turn:turn.example.org").is_ok());
+        assert!(parse_turn_url("turns:[2001:db8::7]:5349?transport=tcp").is_ok());
+        for wrong in ["", "turn:", "https://x", "turn://x", "stun:x"] {
+            assert!(
+                parse_turn_url(wrong).is_err_and(|why| why.contains("turn:turn")),
+                "{wrong}"
+            );
+        }
         assert_eq!("".parse(), Ok(IpNetworks::default()));
         assert!(
             "ten"

@@ -1,30 +1,99 @@
 //! Stateless TURN credentials: the user name has expiry and user, and the password is its HMAC under a secret of all
 //! nodes (draft-uberti-behave-turn-rest-00, coturn's `use-auth-secret`).
 
-use crate::model::{CallId, Millis, UserId};
+use crate::model::{
+    CallId, Millis, UserId,
+    user::{Person, Role},
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ring::hmac;
-use std::fmt;
-use uuid::Uuid;
+use std::{fmt, str::FromStr};
 
 /// Lifetime in milliseconds. An allocation may outlive its credential.
 pub const CREDENTIAL_TTL: Millis = 10 * 60 * 1_000;
+/// As [`CREDENTIAL_TTL`], of a connection test.
+pub const TEST_CREDENTIAL_TTL: Millis = 60 * 1_000;
+
+/// Who may open relays, and for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelayUser {
+    pub user: UserId,
+    pub purpose: RelayPurpose,
+}
+
+/// What a credential is for: guests and tests may open fewer relays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelayPurpose {
+    MemberCall(CallId),
+    GuestCall(CallId),
+    Test,
+}
+
+impl RelayUser {
+    /// A participant of a call.
+    #[must_use]
+    pub fn in_call(person: &Person, call: CallId) -> Self {
+        let purpose = match person.role {
+            Role::Guest => RelayPurpose::GuestCall(call),
+            Role::Member | Role::Editor | Role::Admin => RelayPurpose::MemberCall(call),
+        };
+        let user = person.id;
+        Self { user, purpose }
+    }
+
+    /// Somebody who tests the connection.
+    #[must_use]
+    pub fn testing(user: UserId) -> Self {
+        let purpose = RelayPurpose::Test;
+        Self { user, purpose }
+    }
+}
+
+impl fmt::Display for RelayUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let user = self.user.0;
+        match self.purpose {
+            RelayPurpose::MemberCall(call) => write!(f, "{user}/{}", call.0),
+            RelayPurpose::GuestCall(call) => write!(f, "{user}/{}/guest", call.0),
+            RelayPurpose::Test => write!(f, "{user}/test"),
+        }
+    }
+}
+
+impl FromStr for RelayUser {
+    type Err = CredentialError;
+
+    fn from_str(text: &str) -> Result<Self, CredentialError> {
+        let invalid = |_| CredentialError::Invalid;
+        let call = |text: &str| text.parse().map(CallId).map_err(invalid);
+        let (user, purpose) = text.split_once('/').ok_or(CredentialError::Invalid)?;
+        let purpose = match purpose.split_once('/') {
+            None if purpose == "test" => RelayPurpose::Test,
+            None => RelayPurpose::MemberCall(call(purpose)?),
+            Some((of, "guest")) => RelayPurpose::GuestCall(call(of)?),
+            Some(_) => return Err(CredentialError::Invalid),
+        };
+        let user = UserId(user.parse().map_err(invalid)?);
+        Ok(Self { user, purpose })
+    }
+}
 
 /// The key that signs credentials.
 #[derive(Clone)]
 pub struct TurnSecret(hmac::Key);
 
-/// User name and password for one user in one call.
+/// User name and password of one [`RelayUser`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
-    /// `<expiry in seconds since 1970>:<user>/<call>`.
+    /// `<expiry in seconds since 1970>:<user>/<call>`, with `/guest` for a guest, or `<expiry>:<user>/test`.
     pub username: String,
     /// HMAC-SHA1 of the user name, in Base64 (RFC 2104, RFC 4648).
     pub password: String,
 }
 
+/// Why a user name opens no relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CredentialError {
+pub enum CredentialError {
     Expired,
     Invalid,
 }
@@ -37,11 +106,15 @@ impl TurnSecret {
         Self(hmac::Key::new(algorithm, text.as_bytes()))
     }
 
-    /// Issues a credential, valid for [`CREDENTIAL_TTL`] from `now`.
+    /// Issues a credential, valid for [`CREDENTIAL_TTL`] or [`TEST_CREDENTIAL_TTL`] from `now`.
     #[must_use]
-    pub fn issue(&self, user: UserId, call: CallId, now: Millis) -> Credential {
-        let expires = (now + CREDENTIAL_TTL) / 1_000;
-        let username = format!("{expires}:{}/{}", user.0, call.0);
+    pub fn issue(&self, user: RelayUser, now: Millis) -> Credential {
+        let ttl = match user.purpose {
+            RelayPurpose::MemberCall(_) | RelayPurpose::GuestCall(_) => CREDENTIAL_TTL,
+            RelayPurpose::Test => TEST_CREDENTIAL_TTL,
+        };
+        let expires = (now + ttl) / 1_000;
+        let username = format!("{expires}:{user}");
         let password = self.password_for(&username);
         Credential { username, password }
     }
@@ -50,17 +123,14 @@ impl TurnSecret {
         &self,
         username: &str,
         now: Millis,
-    ) -> Result<(UserId, String), CredentialError> {
-        let parts = username
-            .split_once(':')
-            .and_then(|(expires, whose)| Some((expires, whose.split_once('/')?.0)));
-        let (expires, user) = parts.ok_or(CredentialError::Invalid)?;
+    ) -> Result<(RelayUser, String), CredentialError> {
+        let (expires, user) = username.split_once(':').ok_or(CredentialError::Invalid)?;
         let expires: Millis = expires.parse().map_err(|_| CredentialError::Invalid)?;
-        let user: Uuid = user.parse().map_err(|_| CredentialError::Invalid)?;
+        let user = user.parse()?;
         if expires.saturating_mul(1_000) < now {
             return Err(CredentialError::Expired);
         }
-        Ok((UserId(user), self.password_for(username)))
+        Ok((user, self.password_for(username)))
     }
 
     fn password_for(&self, username: &str) -> String {
@@ -77,21 +147,46 @@ impl fmt::Debug for TurnSecret {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use uuid::Uuid;
 
     const NOW: Millis = 1_800_000_000_000;
 
+    fn user(purpose: RelayPurpose) -> RelayUser {
+        let user = UserId(Uuid::from_u128(1));
+        RelayUser { user, purpose }
+    }
+
+    fn call() -> CallId {
+        CallId(Uuid::from_u128(2))
+    }
+
     fn issued() -> (TurnSecret, Credential) {
         let secret = TurnSecret::new("a secret");
-        let user = UserId(Uuid::from_u128(1));
-        let call = CallId(Uuid::from_u128(2));
-        let credential = secret.issue(user, call, NOW);
+        let credential = secret.issue(user(RelayPurpose::MemberCall(call())), NOW);
         (secret, credential)
+    }
+
+    #[test]
+    fn a_credential_says_what_it_is_for() {
+        let secret = TurnSecret::new("a secret");
+        for (purpose, ttl) in [
+            (RelayPurpose::MemberCall(call()), CREDENTIAL_TTL),
+            (RelayPurpose::GuestCall(call()), CREDENTIAL_TTL),
+            (RelayPurpose::Test, TEST_CREDENTIAL_TTL),
+        ] {
+            let credential = secret.issue(user(purpose), NOW);
+            let parse = |now| secret.parse_username(&credential.username, now);
+            let good = Ok((user(purpose), credential.password.clone()));
+            assert_eq!(parse(NOW + ttl), good);
+            assert_eq!(parse(NOW + ttl + 1_000), Err(CredentialError::Expired));
+        }
     }
 
     #[test]
     fn a_credential_is_good_for_some_minutes() {
         let (secret, credential) = issued();
-        let good = Ok((UserId(Uuid::from_u128(1)), credential.password.clone()));
+        let member = user(RelayPurpose::MemberCall(call()));
+        let good = Ok((member, credential.password.clone()));
         assert_eq!(secret.parse_username(&credential.username, NOW), good);
         assert_eq!(
             secret.parse_username(&credential.username, NOW + CREDENTIAL_TTL),

@@ -11,6 +11,7 @@ use super::{
 use crate::server::{
     metrics::{Metrics, RelayRefusalLabels},
     random,
+    rate_limit::RateLimits,
 };
 use std::{
     collections::HashMap,
@@ -28,6 +29,7 @@ pub(super) struct Hub {
     pub(super) secret: TurnSecret,
     pub(super) realm: String,
     pub(super) quota: Arc<Quota>,
+    pub(super) limits: Arc<RateLimits>,
     peer_filter: PeerFilter,
     relay_addresses: Vec<IpAddr>,
     /// Other relay addresses belong to a NAT in front of the machine.
@@ -44,6 +46,7 @@ impl Hub {
         secret: TurnSecret,
         addresses: Vec<IpAddr>,
         local: Vec<IpAddr>,
+        limits: Arc<RateLimits>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let own = addresses.iter().chain(&local).copied();
@@ -62,6 +65,7 @@ impl Hub {
             secret,
             realm: "rialto".to_owned(),
             quota,
+            limits,
             peer_filter: peers,
             relay_addresses: addresses,
             interface_addresses: local,

@@ -20,10 +20,10 @@ mod udp;
 pub use config::TurnConfig;
 pub use peer_filter::is_public;
 
-use super::{config::Config, metrics::Metrics};
-use crate::model::{CallId, Millis, UserId, call::IceServer};
+use super::{config::Config, metrics::Metrics, rate_limit::RateLimits};
+use crate::model::{Millis, call::IceServer};
 use address::{AddressSource, ReachableAddresses};
-use credentials::TurnSecret;
+use credentials::{RelayUser, TurnSecret};
 use hub::Hub;
 use std::{
     io,
@@ -73,12 +73,12 @@ impl IceConfig {
         &self.relay_addresses
     }
 
-    /// Servers for a user's call, with a new credential.
+    /// Servers for a user, with a new credential.
     #[must_use]
-    pub fn servers_for(&self, user: UserId, call: CallId, now: Millis) -> Vec<IceServer> {
+    pub fn servers_for(&self, user: RelayUser, now: Millis) -> Vec<IceServer> {
         let mut servers = self.servers.clone();
         if !self.relay_urls.is_empty() {
-            let credential = self.secret.issue(user, call, now);
+            let credential = self.secret.issue(user, now);
             servers.push(IceServer {
                 urls: self.relay_urls.clone(),
                 username: Some(credential.username),
@@ -105,6 +105,7 @@ pub struct TurnRelay {
 pub async fn start(
     config: &Config,
     secret: TurnSecret,
+    limits: Arc<RateLimits>,
     metrics: Arc<Metrics>,
 ) -> Result<(IceConfig, Option<TurnRelay>), String> {
     let settings = &config.turn;
@@ -131,7 +132,7 @@ pub async fn start(
         .map(|(address, _)| *address)
         .collect();
     let local: Vec<IpAddr> = address::interface_addresses();
-    let hub = Hub::new(settings, secret, addresses.clone(), local, metrics);
+    let hub = Hub::new(settings, secret, addresses.clone(), local, limits, metrics);
     let mut tasks = JoinSet::new();
     let mut urls = Vec::new();
     for (udp, tcp) in sockets {

@@ -1,5 +1,6 @@
 //! Limits of the relay per user and in total: allocations, and bytes per second.
 
+use super::credentials::{RelayPurpose, RelayUser};
 use crate::model::UserId;
 use std::{
     collections::HashMap,
@@ -9,6 +10,11 @@ use std::{
     },
     time::Duration,
 };
+
+/// Two connections over each transport and interface.
+const MAX_TEST_ALLOCATIONS: u32 = 12;
+/// This fraction of all allocations is for members: 1 of 4.
+const MEMBER_SHARE: u32 = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct QuotaLimits {
@@ -29,13 +35,15 @@ pub(super) struct Quota {
 struct Usage {
     users: HashMap<UserId, (u32, Arc<BandwidthBucket>)>,
     allocations: u32,
+    /// Of guests and tests.
+    shared_allocations: u32,
 }
 
 /// Returned to the quota on drop.
 #[derive(Debug)]
 pub(super) struct AllocationPermit {
     quota: Arc<Quota>,
-    user: UserId,
+    user: RelayUser,
     bandwidth: Arc<BandwidthBucket>,
 }
 
@@ -66,6 +74,13 @@ impl BandwidthBucket {
     }
 }
 
+fn is_shared(user: RelayUser) -> bool {
+    match user.purpose {
+        RelayPurpose::MemberCall(_) => false,
+        RelayPurpose::GuestCall(_) | RelayPurpose::Test => true,
+    }
+}
+
 /// In nanoseconds until as many bytes may pass again.
 fn cost(bytes: usize, most: u64) -> u64 {
     let bytes = u64::try_from(bytes).unwrap_or(u64::MAX / NANOS_PER_SECOND);
@@ -82,24 +97,31 @@ impl Quota {
         })
     }
 
-    pub(super) fn is_reached(&self, user: UserId) -> bool {
+    pub(super) fn is_reached(&self, user: RelayUser) -> bool {
         self.is_reached_by(&self.lock(), user)
     }
 
-    fn is_reached_by(&self, open: &Usage, user: UserId) -> bool {
-        let of_user = open.users.get(&user).map_or(0, |(relays, _)| *relays);
-        open.allocations >= self.total.max_allocations || of_user >= self.per_user.max_allocations
+    fn is_reached_by(&self, open: &Usage, user: RelayUser) -> bool {
+        let of_user = open.users.get(&user.user).map_or(0, |(relays, _)| *relays);
+        let (mut most_of_user, most) = (self.per_user.max_allocations, self.total.max_allocations);
+        if user.purpose == RelayPurpose::Test {
+            most_of_user = most_of_user.min(MAX_TEST_ALLOCATIONS);
+        }
+        open.allocations >= most
+            || of_user >= most_of_user
+            || is_shared(user) && open.shared_allocations >= most - most / MEMBER_SHARE
     }
 
-    pub(super) fn try_acquire(self: &Arc<Self>, user: UserId) -> Option<AllocationPermit> {
+    pub(super) fn try_acquire(self: &Arc<Self>, user: RelayUser) -> Option<AllocationPermit> {
         let mut open = self.lock();
         if self.is_reached_by(&open, user) {
             return None;
         }
-        let (relays, flow) = open.users.entry(user).or_default();
+        let (relays, flow) = open.users.entry(user.user).or_default();
         *relays += 1;
         let flow = flow.clone();
         open.allocations += 1;
+        open.shared_allocations += u32::from(is_shared(user));
         Some(AllocationPermit {
             quota: self.clone(),
             user,
@@ -133,10 +155,12 @@ impl Drop for AllocationPermit {
     fn drop(&mut self) {
         let mut open = self.quota.lock();
         open.allocations = open.allocations.saturating_sub(1);
-        if let Some((relays, _)) = open.users.get_mut(&self.user) {
+        let shared = u32::from(is_shared(self.user));
+        open.shared_allocations = open.shared_allocations.saturating_sub(shared);
+        if let Some((relays, _)) = open.users.get_mut(&self.user.user) {
             *relays = relays.saturating_sub(1);
             if *relays == 0 {
-                open.users.remove(&self.user);
+                open.users.remove(&self.user.user);
             }
         }
     }
@@ -145,10 +169,43 @@ impl Drop for AllocationPermit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::CallId;
     use uuid::Uuid;
 
-    fn user(number: u128) -> UserId {
-        UserId(Uuid::from_u128(number))
+    fn user(number: u128) -> RelayUser {
+        in_purpose(number, RelayPurpose::MemberCall(CallId(Uuid::nil())))
+    }
+
+    fn guest(number: u128) -> RelayUser {
+        in_purpose(number, RelayPurpose::GuestCall(CallId(Uuid::nil())))
+    }
+
+    fn in_purpose(number: u128, purpose: RelayPurpose) -> RelayUser {
+        let user = UserId(Uuid::from_u128(number));
+        RelayUser { user, purpose }
+    }
+
+    #[test]
+    fn guests_and_tests_leave_a_share_to_members() {
+        let quota = quota(5, 8);
+        let guests: Vec<_> = (0..8).map_while(|n| quota.try_acquire(guest(n))).collect();
+        assert_eq!(guests.len(), 6);
+        let test = in_purpose(9, RelayPurpose::Test);
+        assert!(quota.is_reached(test));
+        let _members = [user(1), user(2)].map(|user| quota.try_acquire(user).unwrap());
+        assert!(quota.is_reached(user(3)), "the total limit is reached");
+        drop(guests);
+        assert!(!quota.is_reached(test), "the share is free again");
+    }
+
+    #[test]
+    fn a_test_takes_fewer_relays_than_a_call() {
+        let quota = quota(40, 2_000);
+        let test = in_purpose(1, RelayPurpose::Test);
+        let tests: Vec<_> = (0..40).map_while(|_| quota.try_acquire(test)).collect();
+        assert_eq!(tests.len(), 12);
+        let calls: Vec<_> = (0..40).map_while(|_| quota.try_acquire(user(1))).collect();
+        assert_eq!(calls.len(), 28, "one person's limit holds for both");
     }
 
     fn quota(each: u32, all: u32) -> Arc<Quota> {

@@ -5,15 +5,12 @@ use super::{
     hub::Hub,
     message::{self, FRAME_HEADER_BYTES},
 };
-use crate::server::{metrics::RelayRefusalLabels, proxy::rate_limit_key};
-use bytes::{Buf, BytesMut};
-use std::{
-    collections::HashMap,
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+use crate::server::{
+    metrics::RelayRefusalLabels,
+    rate_limit::{Bound, Charge, Key},
 };
+use bytes::{Buf, BytesMut};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -24,9 +21,6 @@ use tokio_rustls::TlsAcceptor;
 
 /// About half a second of a call; further messages are dropped.
 const MAX_QUEUED_MESSAGES: usize = 128;
-const MAX_CONNECTIONS: usize = 4_096;
-/// A school behind one address has a hundred people in calls.
-const MAX_ADDRESS_CONNECTIONS: usize = 512;
 /// A datagram in a Send indication, with the other attributes.
 const MAX_FRAME_BYTES: usize = MAX_DATAGRAM_BYTES + 128;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -37,47 +31,6 @@ pub(super) struct TcpServer {
     hub: Arc<Hub>,
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    open_connections: Arc<OpenConnections>,
-}
-
-/// Connections by address, or IPv6 network.
-#[derive(Debug, Default)]
-struct OpenConnections(Mutex<HashMap<IpAddr, usize>>);
-
-/// The place of one connection. Dropping it frees the place.
-#[derive(Debug)]
-struct ConnectionPlace {
-    open: Arc<OpenConnections>,
-    address: IpAddr,
-}
-
-impl OpenConnections {
-    fn try_open(self: &Arc<Self>, from: IpAddr) -> Option<ConnectionPlace> {
-        let address = rate_limit_key(from.to_canonical());
-        let mut open = self.lock();
-        let of_address = open.get(&address).copied().unwrap_or_default();
-        if of_address >= MAX_ADDRESS_CONNECTIONS || open.values().sum::<usize>() >= MAX_CONNECTIONS
-        {
-            return None;
-        }
-        open.insert(address, of_address + 1);
-        let open = self.clone();
-        Some(ConnectionPlace { open, address })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for ConnectionPlace {
-    fn drop(&mut self) {
-        let mut open = self.open.lock();
-        match open.get_mut(&self.address) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(open.remove(&self.address)),
-        }
-    }
 }
 
 pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -95,12 +48,7 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 impl TcpServer {
     pub(super) fn new(hub: Arc<Hub>, listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {
-        Self {
-            hub,
-            listener,
-            tls,
-            open_connections: Arc::default(),
-        }
+        Self { hub, listener, tls }
     }
 
     pub(super) async fn run(self) {
@@ -113,7 +61,11 @@ impl TcpServer {
                     continue;
                 }
             };
-            let Some(place) = self.open_connections.try_open(from.ip()) else {
+            let charges = [
+                Charge::new(Bound::TurnConnections, Key::address(from.ip())),
+                Charge::new(Bound::AllTurnConnections, Key::Total),
+            ];
+            let Ok(place) = self.hub.limits.open(charges) else {
                 self.hub.count_refusal(RelayRefusalLabels::CONNECTIONS);
                 continue;
             };

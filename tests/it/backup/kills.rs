@@ -118,7 +118,7 @@ async fn restore(backup: &Backup) -> HashSet<String> {
 /// Returns the numbers of backups and of acknowledged messages.
 async fn run_round() -> (usize, usize) {
     let mut server = Server::start_with(|command| {
-        command.env("RIALTO_SEND_BURST", "100000");
+        command.env("RIALTO_LIMITS", "messages=100000,frames=100000");
     })
     .await;
     let storage = server.storage_arguments();

@@ -45,7 +45,7 @@ impl Cluster {
         let storage = TestStorage::with_database(Some(self.database.clone()));
         let set = self.configure.clone();
         let node = Server::start_in(storage, move |command| {
-            command.args(["--bus", &bus, "--send-burst", "100000"]);
+            command.args(["--bus", &bus, "--limits", "messages=100000,frames=100000"]);
             command.args(["--call-grace-seconds", "3"]);
             set(command);
             configure(command);
@@ -58,7 +58,12 @@ impl Cluster {
         let set = self.configure.clone();
         let node = Server::start_in(TestStorage::with_database(None), move |command| {
             command.args(["--bus", &bus, "--database-url", &database_url]);
-            command.args(["--send-burst", "100000", "--call-grace-seconds", "3"]);
+            command.args([
+                "--limits",
+                "messages=100000,frames=100000",
+                "--call-grace-seconds",
+                "3",
+            ]);
             set(command);
         });
         self.nodes.push(node.await);

@@ -68,6 +68,10 @@ impl Server {
         configure: impl Fn(&mut Command) + Send + Sync + 'static,
     ) -> Self {
         let (prefix, storage) = (disk.nsenter_command(), disk.storage().clone());
+        let configure = move |command: &mut Command| {
+            command.env("RIALTO_DISK_RESERVE", "0");
+            configure(command);
+        };
         Self::start_with_prefix(prefix, storage, configure).await
     }
 

@@ -92,9 +92,10 @@ impl ClientCallMachine {
                 ClientCallState::Starting { .. } | ClientCallState::Joining { .. } => false,
                 state => state.is_in_call() && !state.is_same_call(view),
             };
+            let is_set_aside = self.is_waiting_call(view.id) && self.is_about_to_call();
             if accepted {
                 self.state = ClientCallState::Answering(view.clone());
-            } else if is_other_call || view.is_waiting {
+            } else if is_other_call || is_set_aside || view.is_waiting {
                 self.waiting_call = Some(view.clone());
             } else {
                 if self.is_waiting_call(view.id) {
@@ -103,6 +104,16 @@ impl ClientCallMachine {
                 self.state = ClientCallState::Ringing(view.clone());
             }
         }
+    }
+
+    /// Whether the person has turned from what rings to a call of their own.
+    fn is_about_to_call(&self) -> bool {
+        matches!(
+            self.state,
+            ClientCallState::Preview(_)
+                | ClientCallState::Starting { .. }
+                | ClientCallState::Joining { .. }
+        )
     }
 
     fn is_waiting_call(&self, id: CallId) -> bool {
@@ -227,15 +238,19 @@ impl ClientCallMachine {
         was_requested || code != ErrorCode::Unavailable
     }
 
-    /// Opens a preview. False while a call is in progress.
+    /// Opens a preview, beside a ringing call. False while a call is in progress.
     pub fn open_preview(&mut self, target: CallTarget, media: Media) -> bool {
-        let free = matches!(
-            self.state,
+        let free = match &self.state {
             ClientCallState::Idle
-                | ClientCallState::Preview(_)
-                | ClientCallState::Ended(_)
-                | ClientCallState::Removed(_)
-        );
+            | ClientCallState::Preview(_)
+            | ClientCallState::Ended(_)
+            | ClientCallState::Removed(_) => true,
+            ClientCallState::Ringing(view) if self.waiting_call.is_none() => {
+                self.waiting_call = Some(view.clone());
+                true
+            }
+            _ => false,
+        };
         if free {
             self.state = ClientCallState::Preview(Preview {
                 target,
@@ -280,10 +295,18 @@ impl ClientCallMachine {
     pub fn leave(&mut self, now: Millis) -> Option<(CallId, ClientAction)> {
         let state = std::mem::take(&mut self.state);
         let action = match state {
-            ClientCallState::Idle
-            | ClientCallState::Preview(_)
-            | ClientCallState::Ended(_)
-            | ClientCallState::Removed(_) => None,
+            ClientCallState::Preview(_) => {
+                // A call that was set aside rings again.
+                if self
+                    .waiting_call
+                    .as_ref()
+                    .is_some_and(|view| !view.is_waiting)
+                {
+                    self.ring_waiting_call();
+                }
+                None
+            }
+            ClientCallState::Idle | ClientCallState::Ended(_) | ClientCallState::Removed(_) => None,
             ClientCallState::Ringing(view) => Some((view.id, ClientAction::Decline)),
             ClientCallState::Joining { id, .. } => Some((id, ClientAction::HangUp)),
             ClientCallState::InGroup(group_call) => {

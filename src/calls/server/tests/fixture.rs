@@ -8,7 +8,7 @@ use crate::{
         message::{Content, RoomEvent},
         user::{Person, Role, UserName},
     },
-    protocol::ws::{ErrorCode, ServerFrame},
+    protocol::ws::{ErrorCode, Refusal, ServerFrame},
     server::{
         AppState,
         config::Config,
@@ -32,6 +32,9 @@ pub(super) struct CallFixture {
     storage: TestStorage,
 }
 
+/// Random orders of events ring often.
+const NO_LIMITS: &str =
+    "messages=1000000,calls=1000000,rings=1000000,strangers-rings=1000000,conversations=1000000";
 pub(super) const LONG_TIMEOUT: Millis = 60_000;
 pub(super) const LONG_TIMEOUTS: Timeouts = Timeouts {
     ring: LONG_TIMEOUT,
@@ -43,12 +46,16 @@ pub(super) const LONG_TIMEOUTS: Timeouts = Timeouts {
 
 impl CallFixture {
     pub(super) async fn new(timeouts: Timeouts) -> Self {
-        Self::open(TestStorage::new(), timeouts).await
+        Self::open(TestStorage::new(), timeouts, NO_LIMITS).await
     }
 
-    pub(super) async fn open(storage: TestStorage, timeouts: Timeouts) -> Self {
+    pub(super) async fn with_limits(limits: &str) -> Self {
+        Self::open(TestStorage::new(), LONG_TIMEOUTS, limits).await
+    }
+
+    pub(super) async fn open(storage: TestStorage, timeouts: Timeouts, limits: &str) -> Self {
         let ice = r#"[{"urls":["stun:stun.example.org"]}]"#;
-        let flags = ["rialto", "--ice-servers", ice].map(str::to_owned);
+        let flags = ["rialto", "--ice-servers", ice, "--limits", limits].map(str::to_owned);
         let flags = flags.into_iter().chain(storage.arguments());
         let (app, _) = AppState::new(FixtureArgs::parse_from(flags).config, "test".into())
             .await
@@ -65,7 +72,7 @@ impl CallFixture {
     /// A crash: clients receive nothing.
     pub(super) async fn restart(self, timeouts: Timeouts) -> Self {
         self.app.store.close().await;
-        Self::open(self.storage, timeouts).await
+        Self::open(self.storage, timeouts, NO_LIMITS).await
     }
 
     pub(super) async fn create_person(&self, name: &str) -> Person {
@@ -206,6 +213,16 @@ impl TestClient {
         loop {
             if let ServerFrame::Error(refusal) = self.next_frame().await {
                 return refusal.code;
+            }
+        }
+    }
+
+    pub(super) async fn next_call_or_error(&mut self) -> Result<CallView, Refusal> {
+        loop {
+            match self.next_frame().await {
+                ServerFrame::Call { call } => return Ok(call),
+                ServerFrame::Error(refusal) => return Err(refusal),
+                _ => {}
             }
         }
     }

@@ -252,7 +252,7 @@ impl<'a> Batch<'a> {
             let message = &self.messages[*at];
             if let Content::File { file } = &message.content {
                 store
-                    .create_attachment(tx, message.id, message.room, file, media_type, message.at)
+                    .create_attachment(tx, message, file, media_type)
                     .await?;
             }
         }

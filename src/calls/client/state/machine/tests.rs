@@ -633,3 +633,30 @@ fn a_removed_member_is_shown_that_and_may_rejoin() {
     let preview = machine.state.preview().unwrap();
     assert_eq!(preview.refusal.as_deref(), Some("It is full."));
 }
+
+#[test]
+fn who_is_rung_may_call_somebody_else_and_the_ring_waits_meanwhile() {
+    let ring = view(Side::Callee, State::Ringing);
+    let mut machine = machine_after(std::slice::from_ref(&ring));
+    let target = CallTarget::Person(person(3));
+    assert!(machine.open_preview(target.clone(), Media::Voice));
+    assert!(machine.state.preview().is_some());
+    assert_eq!(machine.waiting_call.as_ref(), Some(&ring));
+    // The server repeats it before it knows of the other call.
+    machine.apply_call_view(&ring, 2_000);
+    assert!(machine.state.preview().is_some(), "{:?}", machine.state);
+    assert_eq!(machine.leave(3_000), None);
+    assert_eq!(machine.state, ClientCallState::Ringing(ring.clone()));
+    assert!(machine.open_preview(target, Media::Voice));
+    machine.start_call(id(2));
+    machine.apply_call_view(&ring, 4_000);
+    let waits = CallView {
+        is_waiting: true,
+        ..ring
+    };
+    machine.apply_call_view(&waits, 5_000);
+    assert!(matches!(machine.state, ClientCallState::Starting { .. }));
+    assert_eq!(machine.waiting_call, Some(waits));
+    machine.apply_call_view(&ended(Side::Callee, Outcome::Cancelled), 6_000);
+    assert_eq!(machine.waiting_call, None);
+}
