@@ -93,7 +93,7 @@ test("a message written before the first connection survives a reload and is sen
   const { page, chat } = ada;
   let isBlocked = true;
   await page.routeWebSocket("**/ws", (socket) => {
-    if (isBlocked) void socket.close({ code: 1013 });
+    if (isBlocked) void socket.close({ code: 1012 });
     else socket.connectToServer();
   });
   await page.reload();
@@ -105,6 +105,17 @@ test("a message written before the first connection survives a reload and is sen
   isBlocked = false;
   await chat.expectAllAcknowledged();
   await expectSameTexts([ada, grace], ["Message 1"]);
+});
+
+test("a page that the server has no place for, or does not know, says so", async ({ join }) => {
+  const { page } = await join("Ada");
+  let code = 1013;
+  await page.routeWebSocket("**/ws", (socket) => void socket.close({ code }));
+  await page.reload();
+  await expect(page.getByText("Too many pages are open. Close some of them")).toBeVisible();
+  code = 4004;
+  await page.reload();
+  await expect(page.getByText("The server does not know this page's address.")).toBeVisible();
 });
 
 test("a room that was read just before an outage is read on the server after it", async ({ join }) => {
