@@ -205,8 +205,8 @@ pub async fn end_session(app: &AppState) -> Result<(), Failure> {
     if let Some(signed) = session::current_user() {
         let cookie = session::close(app, &signed).await?;
         session::add_header(header::SET_COOKIE, cookie);
-        // Files of the account are cached for a year (W3C Clear Site Data).
-        let cached = HeaderValue::from_static(r#""cache", "storage""#);
+        // Files of the account are cached for a year (W3C Clear Site Data). Drafts stay for their author, under their id.
+        let cached = HeaderValue::from_static(r#""cache""#);
         session::add_header(HeaderName::from_static("clear-site-data"), cached);
     }
     leptos_axum::redirect("/");
