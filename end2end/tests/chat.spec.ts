@@ -180,6 +180,23 @@ test("times are shown in the reader's own time zone, with the day they belong to
   await expect(tokyo.page.getByRole("heading", { name: "Yesterday" })).toBeVisible();
 });
 
+test("today becomes yesterday while a page is open", async ({ join }) => {
+  const ada = await join("Ada");
+  await ada.chat.sendMessage("Good evening");
+  const day = ada.chat.timeline.locator(".day");
+  await expect(day).toHaveText(["Today"]);
+  // The page shows again after a night or two, as on a device that slept.
+  const sleep = async (nights: number) => {
+    await ada.page.clock.setFixedTime(Date.now() + nights * 24 * 60 * 60 * 1_000);
+    await ada.setVisibility(false);
+    await ada.setVisibility(true);
+  };
+  await sleep(1);
+  await expect(day).toHaveText(["Yesterday"]);
+  await sleep(2);
+  await expect(day).toHaveText([/\d{4}/]);
+});
+
 test("only web addresses become links, and they open safely", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await ada.chat.sendMessage("See https://example.org/a_(b)?c=1&d=2. Not javascript:alert(1) or <b>this</b>");

@@ -190,6 +190,7 @@ pub fn Composer(
                 <textarea
                     node_ref=draft.field
                     name="text"
+                    dir="auto"
                     rows=move || draft.lines.get().to_string()
                     required
                     maxlength=limits::MAX_MESSAGE_CHARS.to_string()

@@ -105,7 +105,11 @@ fn LinkifiedText(text: String) -> impl IntoView {
             }
         })
         .collect_view();
-    view! { <p class="message-text">{parts}</p> }
+    view! {
+        <p class="message-text" dir="auto">
+            {parts}
+        </p>
+    }
 }
 
 /// In CSS pixels; the style sheet has the same values.

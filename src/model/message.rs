@@ -4,7 +4,7 @@ use super::{
     CallId, MessageId, Millis, RoomId, Seq, UserId,
     call::{Media, Outcome},
     limits,
-    user::Person,
+    user::{Person, is_blank, is_default_ignorable},
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,15 +26,18 @@ pub enum MessageTextError {
 }
 
 impl MessageText {
-    /// Turns CRLF, CR and NUL into `\n`; drops trailing white space and leading line breaks.
+    /// Turns CRLF and CR into `\n`; drops NUL, trailing white space and leading line breaks. Something has to be visible.
     ///
     /// # Errors
     ///
     /// [`MessageTextError`] names the violated rule.
     pub fn new(text: &str) -> Result<Self, MessageTextError> {
-        let text = text.replace("\r\n", "\n").replace(['\r', '\0'], "\n");
+        let text = text
+            .replace("\r\n", "\n")
+            .replace('\r', "\n")
+            .replace('\0', "");
         let text = text.trim_end().trim_start_matches('\n');
-        if text.trim().is_empty() {
+        if text.chars().all(|c| is_blank(c) || is_default_ignorable(c)) {
             return Err(MessageTextError::Empty);
         }
         let found = text.chars().count();
@@ -232,6 +235,29 @@ mod tests {
         assert_eq!(fitted(100, 50), (100, 50), "never enlarged");
         assert_eq!(fitted(u32::MAX, 1), (480, 1));
         assert_eq!(fitted(0, 0), (1, 1));
+    }
+
+    #[test]
+    fn a_message_that_nobody_can_see_is_empty() {
+        for blank in [
+            "",
+            " \n",
+            "\u{200B}",
+            "\u{200D}\u{FE0F}",
+            "\u{2800} \u{2060}",
+            "\0",
+            "\u{3164}",
+        ] {
+            assert_eq!(
+                MessageText::new(blank),
+                Err(MessageTextError::Empty),
+                "{blank:?}"
+            );
+        }
+        for text in [".", "\u{1F469}\u{200D}\u{1F680}", "می\u{200C}خواهم"] {
+            assert_eq!(MessageText::new(text).unwrap().as_str(), text);
+        }
+        assert_eq!(MessageText::new("a\0b").unwrap().as_str(), "ab");
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub enum SingleLineError {
 }
 
 /// Whether a character leaves no mark by itself: white space, joiners, and the Braille pattern without dots.
-fn is_blank(c: char) -> bool {
+pub(super) fn is_blank(c: char) -> bool {
     c.is_whitespace() || is_joiner(c) || c == '\u{2800}'
 }
 

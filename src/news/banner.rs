@@ -42,7 +42,7 @@ fn Banner(breaking: BreakingStory) -> impl IntoView {
     view! {
         <div class="banner">
             <span class="banner-label">"Breaking"</span>
-            <a href=format!("/news/{}", breaking.slug) on:click=move |_| live.dismiss(story)>
+            <a href=format!("/news/{}", breaking.slug) dir="auto" on:click=move |_| live.dismiss(story)>
                 {breaking.headline}
             </a>
             <button

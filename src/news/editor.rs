@@ -192,6 +192,7 @@ fn HeadlineField(value: String, node: NodeRef<Input>) -> impl IntoView {
             <input
                 id="headline"
                 name="headline"
+                dir="auto"
                 value=value
                 required
                 maxlength=limits::MAX_HEADLINE_CHARS.to_string()
@@ -217,7 +218,7 @@ fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
             if html.is_empty() {
                 Either::Left(view! { <p class="quiet-text">"Nothing to preview yet"</p> })
             } else {
-                Either::Right(view! { <div class="story-body" inner_html=html></div> })
+                Either::Right(view! { <div class="story-body" dir="auto" inner_html=html></div> })
             }
         }))
     };
@@ -227,6 +228,7 @@ fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
             <textarea
                 id="body"
                 name="body"
+                dir="auto"
                 rows="14"
                 maxlength=limits::MAX_BODY_CHARS.to_string()
                 aria-describedby="body-hint"

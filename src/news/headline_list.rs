@@ -206,15 +206,15 @@ fn HeadlineItem(story: Story) -> impl IntoView {
     view! {
         <li id=id>
             <article class="story">
-                <h2>
+                <h2 dir="auto">
                     <a href=format!("/news/{}", story.slug)>{story.headline}</a>
                 </h2>
-                {(!story.summary.is_empty()).then(|| view! { <p>{story.summary}</p> })}
+                {(!story.summary.is_empty()).then(|| view! { <p dir="auto">{story.summary}</p> })}
                 <p class="story-facts">
                     {is_breaking(story.urgency).then(|| view! { <span class="tag breaking">"Breaking"</span> })}
-                    <a class="tag" href=topic>
+                    <a class="tag" href=topic dir="auto">
                         {story.topic}
-                    </a> <span>{story.byline}</span> <LocalTime at=story.at style=TimeStyle::DayTime />
+                    </a> <span dir="auto">{story.byline}</span> <LocalTime at=story.at style=TimeStyle::DayTime />
                 </p>
             </article>
         </li>

@@ -63,18 +63,18 @@ fn WholeStory(story: Story) -> impl IntoView {
             <header>
                 <p class="story-facts">
                     {is_breaking(story.urgency).then(|| view! { <span class="tag breaking">"Breaking"</span> })}
-                    <a class="tag" href=topic>
+                    <a class="tag" href=topic dir="auto">
                         {story.topic}
                     </a>
                 </p>
-                <h1>{story.headline}</h1>
+                <h1 dir="auto">{story.headline}</h1>
                 <p class="story-facts">
                     <span>"By "{story.byline}</span>
                     <LocalTime at=story.at style=TimeStyle::DayTime />
                 </p>
             </header>
             // Sanitised by `server::markdown`.
-            <div class="story-body" inner_html=story.html></div>
+            <div class="story-body" dir="auto" inner_html=story.html></div>
         </article>
         <p class="story-end">
             <a href="/">"All news"</a>

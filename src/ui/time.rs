@@ -1,9 +1,13 @@
 //! Times for people: in UTC, and in the reader's time zone and language after hydration.
 
-use super::browser_state::BrowserState;
+use super::{browser_state::BrowserState, page_visibility::use_page_visibility};
 use crate::model::Millis;
 use leptos::prelude::*;
-use local::DateFormats;
+use local::{DateFormats, LocalDay};
+use std::time::Duration;
+
+/// How soon a new day, or another time zone, shows.
+const DAY_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How a time is formatted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,30 +23,63 @@ pub enum TimeStyle {
 #[derive(Debug, Clone, Copy)]
 pub struct LocalClock {
     is_hydrated: ReadSignal<bool>,
+    /// The reader's, once hydrated: what is called today changes with it.
+    today: RwSignal<LocalDay>,
     formats: BrowserState<DateFormats>,
 }
 
 impl LocalClock {
-    /// Provides the context.
+    /// Provides the context, after that of the page's visibility.
     pub fn provide() -> Self {
         let (is_hydrated, set_hydrated) = signal(false);
         let formats = BrowserState::<DateFormats>::default();
+        let clock = Self {
+            is_hydrated,
+            today: RwSignal::new(LocalDay::default()),
+            formats,
+        };
         // Loading the browser's locale data is a task of its own.
         Effect::new(move || {
             formats.with(DateFormats::warm_up);
         });
-        Effect::new(move || set_hydrated.set(true));
-        let clock = Self {
-            is_hydrated,
-            formats,
-        };
+        Effect::new(move || {
+            clock.update_today();
+            set_hydrated.set(true);
+            let check = move || clock.update_today();
+            if let Ok(checks) = set_interval_with_handle(check, DAY_CHECK_INTERVAL) {
+                on_cleanup(move || checks.clear());
+            }
+        });
+        // A page that was hidden or asleep may have missed midnight.
+        let is_visible = use_page_visibility();
+        Effect::watch(
+            move || is_visible.get(),
+            move |_, _, _| clock.update_today(),
+            false,
+        );
         provide_context(clock);
         clock
     }
 
-    /// Formats a time. Tracks hydration.
+    fn update_today(self) {
+        let today = LocalDay::of(super::browser::now());
+        let Some(known) = self.today.try_get_untracked() else {
+            return;
+        };
+        if known.offset != today.offset {
+            // A format keeps the time zone in which it was made.
+            self.formats
+                .with(|formats| *formats = DateFormats::default());
+        }
+        if known != today {
+            self.today.set(today);
+        }
+    }
+
+    /// Formats a time. Tracks hydration, the day and the time zone.
     #[must_use]
     pub fn text(&self, at: Millis, style: TimeStyle) -> String {
+        self.today.track();
         let local = self
             .is_hydrated
             .get()
@@ -63,18 +100,19 @@ impl LocalClock {
         self.is_hydrated.get().then(super::browser::now)
     }
 
-    /// Calendar day, only for comparing. Tracks hydration.
+    /// Calendar day, only for comparing. Tracks hydration and the time zone.
     #[must_use]
     pub fn day_number(&self, at: Millis) -> i64 {
-        const DAY_MILLIS: Millis = 24 * 60 * 60 * 1_000;
-        let offset = if self.is_hydrated.get() {
-            local::offset(at)
+        self.today.track();
+        if self.is_hydrated.get() {
+            LocalDay::of(at).number
         } else {
-            0
-        };
-        (at + offset).div_euclid(DAY_MILLIS)
+            at.div_euclid(DAY_MILLIS)
+        }
     }
 }
+
+const DAY_MILLIS: Millis = 24 * 60 * 60 * 1_000;
 
 /// A time as a `time` element.
 #[component]
@@ -89,9 +127,24 @@ pub fn LocalTime(
 
 /// Uses the browser's `Intl`.
 mod local {
-    use super::{Millis, TimeStyle};
+    use super::{DAY_MILLIS, Millis, TimeStyle};
     use js_sys::{Array, Date, Function, Intl::DateTimeFormat, Object, Reflect};
     use wasm_bindgen::JsValue;
+
+    /// A calendar day of the reader, and how far their time zone is ahead of UTC then, in milliseconds.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub(super) struct LocalDay {
+        pub(super) number: i64,
+        pub(super) offset: Millis,
+    }
+
+    impl LocalDay {
+        pub(super) fn of(at: Millis) -> Self {
+            let offset = offset(at);
+            let number = (at + offset).div_euclid(DAY_MILLIS);
+            Self { number, offset }
+        }
+    }
 
     /// Creating a format takes milliseconds, using it microseconds.
     #[derive(Debug, Default)]
@@ -118,8 +171,7 @@ mod local {
 
         fn day_text(&mut self, at: Millis) -> String {
             let now = crate::ui::browser::now();
-            let number = |at| (at + offset(at)).div_euclid(86_400_000);
-            match number(now) - number(at) {
+            match LocalDay::of(now).number - LocalDay::of(at).number {
                 0 => "Today".to_owned(),
                 1 => "Yesterday".to_owned(),
                 _ => format_with(self.date(), at),
@@ -164,7 +216,7 @@ mod local {
         clippy::cast_possible_truncation,
         reason = "minutes of a time zone are below 1,000"
     )]
-    pub(super) fn offset(at: Millis) -> Millis {
+    fn offset(at: Millis) -> Millis {
         -(date(at).get_timezone_offset() as Millis) * 60_000
     }
 }

@@ -147,6 +147,27 @@ async fn whoever_comes_by_ipv6_has_a_relay_of_either_family() {
 }
 
 #[tokio::test]
+async fn a_relay_with_only_ipv6_serves_who_names_no_family() {
+    let server = start_with_turn(&[
+        ("RIALTO_TURN_LISTEN", "[::1]:0"),
+        ("RIALTO_TURN_ADDRESS", "::1"),
+    ])
+    .await;
+    let relay = relay_address(&server).await;
+    let mut one = Probe::connect_udp(relay, new_credential()).await.unwrap();
+    let mut other = Probe::connect_tcp(relay, new_credential()).await.unwrap();
+    let (at, there) = (
+        one.allocate().await.unwrap(),
+        other.allocate().await.unwrap(),
+    );
+    assert!(at.is_ipv6() && there.is_ipv6(), "{at} {there}");
+    one.create_permission(there).await.unwrap();
+    other.create_permission(at).await.unwrap();
+    one.send_indication(there, b"six").await.unwrap();
+    assert_eq!(other.receive().await.unwrap(), b"six");
+}
+
+#[tokio::test]
 async fn a_family_that_the_relay_has_no_address_of_is_refused() {
     let server = start_with_turn(&[]).await;
     let mut client = Probe::connect_udp(relay_address(&server).await, new_credential())

@@ -51,14 +51,27 @@ fn detect_image(mut file: BufReader<&File>) -> Option<(&'static str, Option<Imag
         _ => return None,
     };
     file.rewind().ok()?;
-    let size = imagesize::reader_size(file).ok()?;
-    let (width, height) = (
+    let size = imagesize::reader_size(&mut file).ok()?;
+    let (mut width, mut height) = (
         u32::try_from(size.width).ok()?,
         u32::try_from(size.height).ok()?,
     );
+    if is_shown_on_its_side(file) {
+        std::mem::swap(&mut width, &mut height);
+    }
     let size = ImageSize { width, height };
     let is_shown = width > 0 && height > 0 && size.pixels() <= limits::MAX_SHOWN_PIXELS;
     is_shown.then_some((media_type, Some(size)))
+}
+
+/// Whether the camera was held upright, and a browser turns the picture by a quarter (Exif 2.32, tag `Orientation`, 5 to 8).
+fn is_shown_on_its_side(mut file: BufReader<&File>) -> bool {
+    let orientation = file.rewind().ok().and_then(|()| {
+        let exif = exif::Reader::new().read_from_container(&mut file).ok()?;
+        let field = exif.get_field(exif::Tag::Orientation, exif::In::PRIMARY)?;
+        field.value.get_uint(0)
+    });
+    orientation.is_some_and(|orientation| (5..=8).contains(&orientation))
 }
 
 /// The last path segment, at most [`limits::MAX_FILE_NAME_CHARS`] long, without leading dots and control or default-ignorable characters;
@@ -147,6 +160,40 @@ mod tests {
             height: 2,
         };
         assert_eq!((found.media_type, found.image), ("image/png", Some(size)));
+    }
+
+    /// A JPEG of 4 by 3 pixels as far as the server reads: Exif with its orientation, and the frame's header.
+    fn inspect_photo(orientation: u8) -> InspectedFile {
+        let mut tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+        tiff.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
+        let exif = [b"Exif\0\0".as_slice(), &tiff].concat();
+        let length = u16::try_from(exif.len() + 2).unwrap().to_be_bytes();
+        let frame = b"\xff\xc0\0\x0b\x08\0\x03\0\x04\x01\x01\x11\0\xff\xd9";
+        let photo = [b"\xff\xd8\xff\xe1".as_slice(), &length, &exif, frame];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("photo.jpg");
+        std::fs::write(&path, photo.concat()).unwrap();
+        inspect(&File::open(&path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_photo_has_the_size_at_which_it_is_shown() {
+        for (orientation, width, height) in [
+            (1, 4, 3),
+            (3, 4, 3),
+            (5, 3, 4),
+            (6, 3, 4),
+            (8, 3, 4),
+            (9, 4, 3),
+        ] {
+            let found = inspect_photo(orientation);
+            assert_eq!(found.media_type, "image/jpeg");
+            assert_eq!(
+                found.image,
+                Some(ImageSize { width, height }),
+                "{orientation}"
+            );
+        }
     }
 
     #[test]

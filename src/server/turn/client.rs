@@ -62,6 +62,8 @@ pub(super) struct TurnClient {
 
 struct State {
     protocol: Box<dyn TurnProtocol>,
+    /// Of the last Allocate request.
+    names_family: bool,
     /// Set by a correctly signed request, while there is no allocation.
     owner: Option<(RelayUser, IntegrityKey)>,
     allocate_attempts: u8,
@@ -98,6 +100,7 @@ impl TurnClient {
     ) -> Arc<Self> {
         let state = State {
             protocol: Box::new(TurnServerProto::new(client, listener, &hub.realm)),
+            names_family: false,
             owner: None,
             allocate_attempts: 0,
             allocations: HashMap::new(),
@@ -218,7 +221,9 @@ impl TurnClient {
         match request {
             Some(StunRequest::Allocate {
                 username: Some(username),
+                names_family,
             }) => {
+                state.names_family = names_family;
                 state.allocate_attempts = state.allocate_attempts.saturating_add(1);
                 if state.allocate_attempts > MAX_ALLOCATE_ATTEMPTS {
                     return FilterDecision::Drop;
@@ -263,7 +268,7 @@ impl TurnClient {
                 binds_channel,
             }) => self.filter_peers(state, bytes, &peers, binds_channel, now),
             Some(
-                StunRequest::Allocate { username: None }
+                StunRequest::Allocate { username: None, .. }
                 | StunRequest::Binding
                 | StunRequest::Other,
             )
@@ -346,7 +351,13 @@ impl TurnClient {
             self.hub.count_refusal(RelayRefusalLabels::QUOTA);
             return Err(AllocateError::InsufficientCapacity);
         };
-        let (socket, address) = self.hub.open_allocation(family, self)?;
+        let (socket, address) = match self.hub.open_allocation(family, self) {
+            // RFC 8656 section 7.2 means IPv4, which this server lacks: better a relay that IPv6 reaches than none.
+            Err(AllocateError::UnsupportedFamily) if !state.names_family => {
+                self.hub.open_allocation(IpFamily::V6, self)?
+            }
+            opened => opened?,
+        };
         let reader = tokio::spawn(read_peer_data(
             Arc::downgrade(self),
             socket.clone(),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use turn_server_proto::types::{
-    attribute::XorPeerAddress,
+    attribute::{AdditionalAddressFamily, RequestedAddressFamily, XorPeerAddress},
     message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION},
     stun::{
         attribute::{ErrorCode, Username, XorMappedAddress},
@@ -34,6 +34,8 @@ pub(super) enum StunRequest {
     /// The first has no user name and is answered with realm and nonce.
     Allocate {
         username: Option<String>,
+        /// Browsers name none.
+        names_family: bool,
     },
     /// `CreatePermission` or `ChannelBind`, with at most one peer more than [`MAX_REQUEST_PEERS`].
     PermitPeers {
@@ -78,8 +80,11 @@ pub(super) fn parse_request(bytes: &[u8]) -> Option<StunRequest> {
         StunRequest::Binding
     } else if method == ALLOCATE {
         let username = message.attribute::<Username>().ok();
+        let names_family = message.has_attribute(RequestedAddressFamily::TYPE)
+            || message.has_attribute(AdditionalAddressFamily::TYPE);
         StunRequest::Allocate {
             username: username.map(|name| name.username().to_owned()),
+            names_family,
         }
     } else if method == CREATE_PERMISSION || method == CHANNEL_BIND {
         let peers = message
