@@ -74,6 +74,7 @@ pub fn App() -> impl IntoView {
 
     // Effects run after hydration. Subscribers register before the socket connects.
     Effect::new(move || {
+        viewer.subscribe(socket);
         people.subscribe(socket);
         chat.subscribe(viewer.person().map(|me| me.id));
         calls_loader.start_buffering(socket);

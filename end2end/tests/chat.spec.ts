@@ -413,7 +413,7 @@ test("the author menu is in full view, and closes on Escape, on a click elsewher
   await chat.message("Line 40").locator(".message-text").click();
   await expect(menu).toBeHidden();
   await open();
-  for (const name of ["Message", "Call Grace", "Video call Grace"]) {
+  for (const name of ["Message", "Call Grace", "Video call Grace", "Block Grace"]) {
     await page.keyboard.press("Tab");
     await expect(menu.getByRole("button", { name, exact: true })).toBeFocused();
   }

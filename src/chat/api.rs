@@ -108,6 +108,19 @@ pub async fn open_direct_room(
     Ok(answer_slug(slug, wants_slug))
 }
 
+/// Hides a direct room until something is written in it.
+///
+/// # Errors
+///
+/// [`Failure::NotFound`] for other rooms.
+#[server(endpoint = "hide-room")]
+pub async fn hide_room(room: RoomId) -> Result<(), Failure> {
+    let (app, signed) = signed_in()?;
+    chat::hide_room(&app, &signed.person, room).await?;
+    redirect_plain_form("/chat");
+    Ok(())
+}
+
 /// A page of an older build expects `null` and follows a redirect.
 #[cfg(feature = "ssr")]
 fn answer_slug(slug: String, wants_slug: bool) -> Option<String> {

@@ -14,6 +14,7 @@ use crate::{
     ui::{
         avatar::Avatar,
         icon::{Glyph, Icon},
+        role_mark::RoleMark,
         time::{LocalTime, TimeStyle},
     },
 };
@@ -68,6 +69,7 @@ pub fn MessageView(
                         <Avatar person=author.clone() />
                         <header class="message-head">
                             <PersonMenu person=author.clone() me />
+                            <RoleMark role=author.role />
                             <span class="message-time">
                                 <LocalTime at style=TimeStyle::Time />
                             </span>

@@ -4,6 +4,7 @@ pub mod api;
 pub mod client;
 pub mod composer;
 pub mod connection_banner;
+mod direct_room_menu;
 pub mod message;
 pub mod page;
 pub mod person_menu;

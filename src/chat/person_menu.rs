@@ -1,4 +1,4 @@
-//! The menu behind an author's name: a `<details>` element, which works without JavaScript.
+//! The menu behind an author's name.
 
 use super::{
     api::OpenDirectRoom,
@@ -6,17 +6,14 @@ use super::{
 };
 use crate::{
     model::{UserId, user::Person},
+    people::BlockButton,
     ui::{
+        details_menu::DetailsMenu,
         form::ActionFailure,
         icon::{Glyph, Icon},
     },
 };
-use leptos::{ev, html, prelude::*};
-use wasm_bindgen::JsCast;
-use web_sys::{
-    EventTarget, HtmlDetailsElement, HtmlElement, Node, ScrollIntoViewOptions,
-    ScrollLogicalPosition,
-};
+use leptos::prelude::*;
 
 /// A person's name that opens the menu.
 #[component]
@@ -35,7 +32,7 @@ pub fn PersonMenu(
         .into_any();
     }
     let id = person.id.to_string();
-    let menu = Menu::new();
+    let menu = DetailsMenu::new();
     let open_direct = ServerAction::<OpenDirectRoom>::new();
     open_answered_room(open_direct);
     Effect::new(move || {
@@ -71,109 +68,11 @@ pub fn PersonMenu(
                         "Message"
                     </button>
                 </ActionForm>
-                <CallButtons person />
+                <CallButtons person=person.clone() />
+                <BlockButton person />
                 <ActionFailure action=open_direct />
             </div>
         </details>
     }
     .into_any()
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Menu {
-    details: NodeRef<html::Details>,
-    /// Set while the menu is open.
-    outside_press_listener: StoredValue<Option<WindowListenerHandle>>,
-}
-
-impl Menu {
-    fn new() -> Self {
-        let menu = Self {
-            details: NodeRef::new(),
-            outside_press_listener: StoredValue::new(None),
-        };
-        on_cleanup(move || menu.stop_listening());
-        menu
-    }
-
-    fn on_toggle(self) {
-        self.stop_listening();
-        if self.open_details().is_none() {
-            return;
-        }
-        self.scroll_into_view();
-        let listener = window_event_listener(ev::pointerdown, move |event| {
-            if !self.contains(event.target()) {
-                self.close();
-            }
-        });
-        self.outside_press_listener.try_set_value(Some(listener));
-    }
-
-    /// `None` also once disposed: events may come later.
-    fn element(self) -> Option<HtmlDetailsElement> {
-        self.details.try_get_untracked().flatten()
-    }
-
-    fn open_details(self) -> Option<HtmlDetailsElement> {
-        self.element().filter(HtmlDetailsElement::open)
-    }
-
-    /// The timeline clips the menu.
-    fn scroll_into_view(self) {
-        let actions = self
-            .open_details()
-            .and_then(|details| details.last_element_child());
-        if let Some(actions) = actions {
-            let nearest = ScrollIntoViewOptions::new();
-            nearest.set_block(ScrollLogicalPosition::Nearest);
-            nearest.set_inline(ScrollLogicalPosition::Nearest);
-            actions.scroll_into_view_with_scroll_into_view_options(&nearest);
-        }
-    }
-
-    fn on_keydown(self, event: &ev::KeyboardEvent) {
-        let is_escape = event.key() == "Escape";
-        let Some(details) = self.open_details().filter(|_| is_escape) else {
-            return;
-        };
-        event.prevent_default();
-        self.close();
-        let summary = details
-            .first_element_child()
-            .and_then(|summary| summary.dyn_into::<HtmlElement>().ok());
-        if let Some(summary) = summary {
-            let _ = summary.focus();
-        }
-    }
-
-    /// Without a related target, the window lost the focus, or a press cleared it, which the press listener handles.
-    fn on_focusout(self, event: &ev::FocusEvent) {
-        let to = event.related_target();
-        if to.is_some() && !self.contains(to) {
-            self.close();
-        }
-    }
-
-    fn close(self) {
-        if let Some(details) = self.element() {
-            details.set_open(false);
-        }
-    }
-
-    fn contains(self, target: Option<EventTarget>) -> bool {
-        let node = target.and_then(|target| target.dyn_into::<Node>().ok());
-        self.element()
-            .is_some_and(|details| details.contains(node.as_ref()))
-    }
-
-    fn stop_listening(self) {
-        let listener = self
-            .outside_press_listener
-            .try_update_value(Option::take)
-            .flatten();
-        if let Some(listener) = listener {
-            listener.remove();
-        }
-    }
 }

@@ -11,12 +11,13 @@ use crate::{
         room::RoomKind,
         user::{Person, Presence},
     },
-    people::{UnlistedCount, use_call_actions, use_presence},
+    people::{UnlistedCount, use_call_actions, use_presence, use_viewer},
     protocol::failure::Failure,
     ui::{
         avatar::Avatar,
         form::{ActionFailure, Field, SubmitButton, on_answer},
         icon::{Glyph, Icon},
+        role_mark::RoleMark,
         time::LocalClock,
     },
 };
@@ -33,8 +34,14 @@ pub fn RoomList(me: Person) -> impl IntoView {
     let (chat, people) = (use_chat(), use_presence());
     let notification_prompt = use_call_actions().notification_prompt;
     let public = chat.rooms.ids(RoomKind::Public);
-    let direct = chat.rooms.ids(RoomKind::Direct);
-    let others = people.others(me.id);
+    let viewer = use_viewer();
+    let direct = chat.rooms.direct_ids(viewer);
+    let listed = people.others(me.id);
+    let others = Memo::new(move |_| {
+        let mut others = listed.get();
+        others.retain(|id| !viewer.has_blocked(*id));
+        others
+    });
     let params = use_params_map();
     let no_room = move || params.with(|params| params.get_str("room").is_none());
     let nobody = move || others.with(Vec::is_empty);
@@ -256,6 +263,7 @@ fn PersonRow(
                     <span class="room-title" dir="auto">
                         {name}
                     </span>
+                    <RoleMark role=person.role />
                 </button>
             </ActionForm>
             <CallButtons person />

@@ -30,6 +30,8 @@ pub const MAX_CHUNK_BYTES: usize = 64 * 1024;
 pub const MAX_SHOWN_PIXELS: u64 = 40_000_000;
 /// Unacknowledged chunks.
 pub const MAX_CHUNKS_IN_FLIGHT: usize = 8;
+/// Whom one person can block.
+pub const MAX_BLOCKED_PEOPLE: usize = 500;
 /// Unexpired guest links to one call.
 pub const MAX_GUEST_LINKS: usize = 20;
 /// Guests per link, at the same time or not.

@@ -89,6 +89,9 @@ pub struct RoomSummary {
     pub read_seq: Seq,
     /// Messages of others; [`MAX_UNREAD_COUNT`](super::limits::MAX_UNREAD_COUNT) means that many or more.
     pub unread: i64,
+    /// The user has hidden the direct room, and nothing came since.
+    #[serde(default, rename = "hidden", skip_serializing_if = "std::ops::Not::not")]
+    pub is_hidden: bool,
 }
 
 /// How far a user has read a room.

@@ -207,6 +207,83 @@ pub struct Person {
     pub role: Role,
 }
 
+/// Whose calls a person accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallsFrom {
+    #[default]
+    Everyone,
+    /// Everyone but guests.
+    Members,
+    /// People to whom the person has written, or whose call they have answered.
+    Contacts,
+    Nobody,
+}
+
+impl CallsFrom {
+    /// All values, the most open first.
+    pub const ALL: [Self; 4] = [Self::Everyone, Self::Members, Self::Contacts, Self::Nobody];
+
+    /// The name in the store and on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Everyone => "everyone",
+            Self::Members => "members",
+            Self::Contacts => "contacts",
+            Self::Nobody => "nobody",
+        }
+    }
+
+    /// Whether a caller of this role may ring.
+    #[must_use]
+    pub fn accepts(self, caller: Role, is_contact: bool) -> bool {
+        match self {
+            Self::Everyone => true,
+            Self::Members => caller >= Role::Member,
+            Self::Contacts => is_contact,
+            Self::Nobody => false,
+        }
+    }
+}
+
+/// The text names no value of [`CallsFrom`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Choose everyone, members, contacts or nobody.")]
+pub struct UnknownCallsFrom;
+
+impl FromStr for CallsFrom {
+    type Err = UnknownCallsFrom;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|value| value.as_str() == text)
+            .ok_or(UnknownCallsFrom)
+    }
+}
+
+/// What a person has chosen about others. Only their own pages know it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PersonalSettings {
+    #[serde(default)]
+    pub calls_from: CallsFrom,
+    /// Whether their calls use only the relay, which hides their IP address from the others in a call.
+    #[serde(default)]
+    pub relay_only: bool,
+    /// At most [`limits::MAX_BLOCKED_PEOPLE`], in order of their ids.
+    #[serde(default)]
+    pub blocked: Vec<UserId>,
+}
+
+impl PersonalSettings {
+    /// Whether the person has blocked a user.
+    #[must_use]
+    pub fn has_blocked(&self, user: UserId) -> bool {
+        self.blocked.binary_search(&user).is_ok()
+    }
+}
+
 /// Whether a user has a page open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -232,6 +309,22 @@ mod tests {
             assert_eq!(role.as_str().parse(), Ok(role));
         }
         assert_eq!("root".parse::<Role>(), Err(UnknownRole));
+    }
+
+    #[test]
+    fn a_person_chooses_whose_calls_ring() {
+        for (from, guest, member, contact) in [
+            (CallsFrom::Everyone, true, true, true),
+            (CallsFrom::Members, false, true, false),
+            (CallsFrom::Contacts, false, false, true),
+            (CallsFrom::Nobody, false, false, false),
+        ] {
+            assert_eq!(from.accepts(Role::Guest, false), guest, "{from:?}");
+            assert_eq!(from.accepts(Role::Admin, false), member, "{from:?}");
+            assert_eq!(from.accepts(Role::Guest, true), contact, "{from:?}");
+            assert_eq!(from.as_str().parse(), Ok(from));
+        }
+        assert_eq!("friends".parse::<CallsFrom>(), Err(UnknownCallsFrom));
     }
 
     #[test]

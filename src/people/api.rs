@@ -12,7 +12,7 @@ use crate::server::{
     session::{signed_in, use_app},
 };
 use crate::{
-    model::{TokenId, UserId, finding::Finding},
+    model::{TokenId, UserId, finding::Finding, user::Person},
     protocol::failure::Failure,
 };
 use leptos::prelude::*;
@@ -111,6 +111,59 @@ pub async fn set_theme(theme: String) -> Result<(), Failure> {
     let app = use_app()?;
     people::set_theme(&app, &theme)?;
     redirect_plain_form("/settings?done=theme");
+    Ok(())
+}
+
+/// Sets who may call the user, `everyone`, `members`, `contacts` or `nobody`, and whether their calls use only the relay.
+///
+/// # Errors
+///
+/// [`Failure::Invalid`] for any other value, or if the site has no relay.
+#[server(endpoint = "set-call-settings")]
+pub async fn set_call_settings(
+    calls_from: String,
+    #[server(default)] relay_only: bool,
+) -> Result<(), Failure> {
+    let (app, signed) = signed_in()?;
+    people::set_call_settings(&app, signed.person.id, &calls_from, relay_only).await?;
+    redirect_plain_form("/settings?done=calls");
+    Ok(())
+}
+
+/// The people whom the user has blocked, by name.
+///
+/// # Errors
+///
+/// [`Failure::NotSignedIn`].
+#[server(endpoint = "blocked-people", input = GetUrl)]
+pub async fn list_blocked_people() -> Result<Vec<Person>, Failure> {
+    let (app, signed) = signed_in()?;
+    Ok(people::list_blocked_people(&app, signed.person.id).await?)
+}
+
+/// Blocks a person.
+///
+/// # Errors
+///
+/// [`Failure::Invalid`] for the user's own id or after too many blocks, [`Failure::NotFound`] for an unknown id.
+#[server(endpoint = "block")]
+pub async fn block_person(person: UserId) -> Result<(), Failure> {
+    let (app, signed) = signed_in()?;
+    people::block(&app, signed.person.id, person).await?;
+    redirect_plain_form("/settings?done=block#blocked");
+    Ok(())
+}
+
+/// Ends a block.
+///
+/// # Errors
+///
+/// [`Failure::NotSignedIn`].
+#[server(endpoint = "unblock")]
+pub async fn unblock_person(person: UserId) -> Result<(), Failure> {
+    let (app, signed) = signed_in()?;
+    people::unblock(&app, signed.person.id, person).await?;
+    redirect_plain_form("/settings?done=unblock#blocked");
     Ok(())
 }
 

@@ -65,6 +65,7 @@ impl PresenceList {
             | ServerFrame::UploadReady { .. }
             | ServerFrame::UploadProgress { .. }
             | ServerFrame::Room { .. }
+            | ServerFrame::Settings { .. }
             | ServerFrame::Read { .. }
             | ServerFrame::Typing { .. }
             | ServerFrame::Pong { .. }

@@ -1,5 +1,9 @@
 //! The operations behind the server functions.
 
+mod personal_settings;
+
+pub use personal_settings::{block, list_blocked_people, set_call_settings, unblock};
+
 use super::api::types::{AdminOverview, TokenSummary, password_exists};
 use crate::{
     model::{
@@ -59,7 +63,7 @@ pub async fn create_guest(app: &AppState, name: &str, request: &str) -> Result<H
                 .find_session(&random::sha256_hex(&token), clock::now())
                 .await?;
             let is_theirs = UserName::new(name)
-                .is_ok_and(|name| earlier.is_some_and(|(person, _)| person.name == name));
+                .is_ok_and(|name| earlier.is_some_and(|earlier| earlier.person.name == name));
             if !is_theirs {
                 return Err(error);
             }
@@ -458,7 +462,10 @@ pub async fn create_admin_claim_path(app: &AppState) -> Result<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::{config::Config, store::testing::TestStorage};
+    use crate::{
+        model::user::PersonalSettings,
+        server::{config::Config, store::testing::TestStorage},
+    };
     use clap::Parser;
 
     #[derive(Parser)]
@@ -485,6 +492,7 @@ mod tests {
         let signed = SignedInUser {
             person,
             has_password: false,
+            settings: PersonalSettings::default(),
             token_hash: "session".to_owned(),
         };
         let set = async |current: &str, new: &str| {

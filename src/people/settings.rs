@@ -3,6 +3,8 @@
 use super::{
     RequireSession,
     api::{ChangeName, SetPassword, SetTheme, SignOut, password_exists},
+    blocking::BlockedPeople,
+    call_settings::CallSettings,
     signin::{NameField, NewPasswordField},
     use_viewer,
     viewer::CurrentUser,
@@ -119,7 +121,9 @@ fn Settings(me: CurrentUser, more: ViewFnOnce) -> impl IntoView {
                 </fieldset>
                 <SubmitButton pending=set_theme.pending()>"Use this theme"</SubmitButton>
             </ActionForm>
+            <CallSettings />
             {more.run()}
+            <BlockedPeople />
             <ActionForm action=set_password node_ref=password_form attr:class="card form">
                 <h2>"Password"</h2>
                 <p class="quiet-text">

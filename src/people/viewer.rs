@@ -1,6 +1,13 @@
 //! The current user of the page.
 
-use crate::model::user::{Person, Role};
+use crate::{
+    model::{
+        UserId,
+        user::{Person, PersonalSettings, Role},
+    },
+    protocol::ws::ServerFrame,
+    ui::socket::Socket,
+};
 use leptos::{either::Either, prelude::*};
 use leptos_router::hooks::use_location;
 use serde::{Deserialize, Serialize};
@@ -10,6 +17,7 @@ pub struct CurrentUser {
     /// As others see them.
     pub person: Person,
     pub has_password: bool,
+    pub settings: PersonalSettings,
 }
 
 impl CurrentUser {
@@ -54,6 +62,41 @@ impl Viewer {
     #[must_use]
     pub fn signal(&self) -> ReadSignal<Option<CurrentUser>> {
         self.0.read_only()
+    }
+
+    /// Follows the settings that other pages of the user change. Browser only.
+    pub fn subscribe(self, socket: Socket) {
+        socket.on_frame(move |frame| {
+            if let ServerFrame::Welcome { settings, .. } | ServerFrame::Settings { settings } =
+                frame
+            {
+                let is_known = self
+                    .0
+                    .with_untracked(|me| me.as_ref().is_none_or(|me| me.settings == *settings));
+                if !is_known {
+                    self.update(|me| me.settings.clone_from(settings));
+                }
+            }
+        });
+    }
+
+    /// Whether the user has blocked somebody. Tracked.
+    #[must_use]
+    pub fn has_blocked(&self, user: UserId) -> bool {
+        self.0
+            .with(|me| me.as_ref().is_some_and(|me| me.settings.has_blocked(user)))
+    }
+
+    /// Adds or removes a block that the server has stored. Browser only.
+    pub(super) fn set_blocked(self, user: UserId, is_blocked: bool) {
+        self.update(|me| {
+            let blocked = &mut me.settings.blocked;
+            match (blocked.binary_search(&user), is_blocked) {
+                (Err(place), true) => blocked.insert(place, user),
+                (Ok(place), false) => _ = blocked.remove(place),
+                (Ok(_), true) | (Err(_), false) => {}
+            }
+        });
     }
 
     /// Browser only.

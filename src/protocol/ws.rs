@@ -9,7 +9,7 @@ use crate::model::{
     limits::Limits,
     message::{MessageText, RoomEvent},
     room::{ReadCursor, RoomSummary},
-    user::{Person, Presence},
+    user::{Person, PersonalSettings, Presence},
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -102,6 +102,8 @@ pub enum ServerFrame {
         /// People online or away.
         #[serde(default)]
         crowd: u32,
+        #[serde(default)]
+        settings: PersonalSettings,
         limits: Limits,
         /// After six intervals without a frame, the server closes the connection.
         #[serde(rename = "heartbeat")]
@@ -173,6 +175,10 @@ pub enum ServerFrame {
     Presence {
         #[serde(flatten)]
         entry: PersonPresence,
+    },
+    /// The user has changed them, perhaps on another client.
+    Settings {
+        settings: PersonalSettings,
     },
     /// People online or away, while not all are listed.
     Crowd {

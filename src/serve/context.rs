@@ -57,6 +57,7 @@ pub(super) fn provide(app: &Arc<AppState>, news: &Arc<NewsService>, assets: &Ass
     provide_context(signed.as_ref().map(|signed| CurrentUser {
         person: signed.person.clone(),
         has_password: signed.has_password,
+        settings: signed.settings.clone(),
     }));
     provide_context(signed);
     provide_context(app.clone());

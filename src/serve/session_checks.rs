@@ -48,7 +48,7 @@ pub(super) async fn run(systems: Arc<Systems>) {
 async fn check_sessions(app: &AppState) -> bool {
     let check = |connection: Arc<Connection>| async move {
         match session::revalidate(app, &connection).await {
-            Ok(Some(person)) if person == connection.person => {}
+            Ok(Some((person, _))) if person == connection.person => {}
             Ok(Some(_)) => connection.close(CloseCode::GoingAway),
             Ok(None) => connection.close(CloseCode::SignedOut),
             Err(error) => {

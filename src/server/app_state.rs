@@ -118,6 +118,14 @@ impl AppState {
         }
     }
 
+    /// Whether calls can be relayed.
+    #[must_use]
+    pub fn has_relay(&self) -> bool {
+        let urls = |server: &IceServer| server.urls.iter().any(|url| url.starts_with("turn"));
+        let given = self.config.ice_servers.0.iter().any(urls);
+        given || self.ice.get().is_some_and(IceConfig::has_relay)
+    }
+
     /// What limits HTTP connections.
     #[must_use]
     pub fn connection_limits(&self) -> ConnectionLimits {

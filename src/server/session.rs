@@ -6,10 +6,13 @@ use super::{
     live::Connection,
     proxy::ClientAddress,
     random,
-    store::{Token, Tx},
+    store::{StoredSettings, Token, Tx},
 };
 use crate::{
-    model::{Millis, UserId, user::Person},
+    model::{
+        Millis, UserId,
+        user::{Person, PersonalSettings},
+    },
     protocol::failure::Failure,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
@@ -30,7 +33,18 @@ const SESSION_TTL: Millis = 180 * 24 * 60 * 60 * 1_000;
 pub struct SignedInUser {
     pub person: Person,
     pub has_password: bool,
+    pub settings: PersonalSettings,
     pub token_hash: String,
+}
+
+/// Applies the defaults of the site.
+#[must_use]
+pub fn personal_settings(app: &AppState, stored: StoredSettings) -> PersonalSettings {
+    PersonalSettings {
+        calls_from: stored.calls_from,
+        relay_only: stored.relay_only.unwrap_or(app.config.turn.relay_only),
+        blocked: stored.blocked,
+    }
 }
 
 /// The token in the session cookie, valid or not.
@@ -56,27 +70,32 @@ pub async fn authenticate_user(
     };
     let session = random::sha256_hex(&token);
     let found = app.store.find_session(&session, clock::now()).await?;
-    Ok(found.map(|(person, has_password)| SignedInUser {
-        person,
-        has_password,
+    Ok(found.map(|found| SignedInUser {
+        person: found.person,
+        has_password: found.has_password,
+        settings: personal_settings(app, found.settings),
         token_hash: session,
     }))
 }
 
-/// Current user of a connection to this node; none once session, guest link or call has ended.
+/// Current user of a connection to this node, with their settings; none once session, guest link or call has ended.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn revalidate(app: &AppState, connection: &Connection) -> Result<Option<Person>> {
+pub async fn revalidate(
+    app: &AppState,
+    connection: &Connection,
+) -> Result<Option<(Person, PersonalSettings)>> {
     let Some(token_hash) = connection.token_hash() else {
         return Ok(None);
     };
     if connection.guest_of.is_some() {
         let guest = app.store.find_call_guest(token_hash).await?;
-        return Ok(guest.map(|guest| guest.person));
+        let settings = personal_settings(app, StoredSettings::default());
+        return Ok(guest.map(|guest| (guest.person, settings)));
     }
     let found = app.store.find_session(token_hash, clock::now()).await?;
-    Ok(found.map(|(person, _)| person))
+    Ok(found.map(|found| (found.person, personal_settings(app, found.settings))))
 }
 
 /// Authenticates by bearer token (RFC 6750).

@@ -348,6 +348,7 @@ impl Socket {
             | ServerFrame::UploadReady { .. }
             | ServerFrame::UploadProgress { .. }
             | ServerFrame::Room { .. }
+            | ServerFrame::Settings { .. }
             | ServerFrame::Read { .. }
             | ServerFrame::Presence { .. }
             | ServerFrame::Crowd { .. }

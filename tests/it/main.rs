@@ -4,6 +4,7 @@
 
 mod architecture;
 mod backup;
+mod blocking;
 mod call_leader;
 mod calls;
 mod chat;

@@ -79,7 +79,7 @@ impl RialtoLauncher {
 
     /// The version, or why it cannot be measured.
     pub fn version(&self) -> Result<String> {
-        let output = Command::new(&self.program).arg("--version").output();
+        let output = Self::command(&self.program).arg("--version").output();
         let output = output.with_context(|| format!("no {}", self.program.display()))?;
         let version = String::from_utf8_lossy(&output.stdout);
         Ok(version.trim().trim_start_matches("rialto ").to_owned())
@@ -151,7 +151,7 @@ impl RialtoLauncher {
     ) -> Result<[Server; 2]> {
         self.prepare()?;
         let prepared = self.prepared()?;
-        let copied = Command::new(&self.program)
+        let copied = Self::command(&self.program)
             .args(["migrate-store", "--database-url", database, "--data"])
             .arg(prepared.folder.path())
             .output()?;
@@ -287,7 +287,7 @@ impl RialtoLauncher {
         let data = folder.path();
         let mut process = self.serve(data, free_address()?)?;
         let address = process.address()?;
-        let output = Command::new(&self.program)
+        let output = Self::command(&self.program)
             .args(["token", "create", "bench", "--data"])
             .arg(data)
             .output()?;
@@ -338,6 +338,17 @@ impl RialtoLauncher {
         Ok(())
     }
 
+    /// The program without this one's settings, which it would refuse.
+    fn command(program: &Path) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("RIALTO_") && name != "RIALTO_DATABASE_URL" {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
     fn serve(&self, data: &Path, address: SocketAddr) -> Result<Process> {
         self.serve_with(data, address, &[])
     }
@@ -357,12 +368,7 @@ impl RialtoLauncher {
             .join("site");
         let site = if beside.is_dir() { beside } else { above };
         fs::create_dir_all(data)?;
-        let mut command = Command::new(&program);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("RIALTO_") && name != "RIALTO_DATABASE_URL" {
-                command.env_remove(name);
-            }
-        }
+        let mut command = Self::command(&program);
         command
             .args(["serve", "--listen", &address.to_string(), "--data"])
             .arg(data)

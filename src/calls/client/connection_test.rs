@@ -85,7 +85,7 @@ impl Drop for TestPeer {
 
 /// The address that a STUN server sees over UDP; `None` without a response.
 pub async fn find_reflexive_address(servers: &[IceServer]) -> Option<String> {
-    let peer = TestPeer::new(&rtc_configuration(servers)).ok()?;
+    let peer = TestPeer::new(&rtc_configuration(servers, RtcIceTransportPolicy::All)).ok()?;
     peer.connection.create_data_channel("rialto");
     let (tx, mut rx) = mpsc::unbounded();
     let found = peer.event_handler(move |event| {
@@ -126,8 +126,7 @@ fn parse_reflexive_address(candidate: &str) -> Option<String> {
 /// Measures one relay; `None` on failure or timeout.
 pub async fn test_relay(relay: &IceServer) -> Option<RelayTimings> {
     let started_at = browser::monotonic_now();
-    let settings = rtc_configuration(std::slice::from_ref(relay));
-    settings.set_ice_transport_policy(RtcIceTransportPolicy::Relay);
+    let settings = rtc_configuration(std::slice::from_ref(relay), RtcIceTransportPolicy::Relay);
     let (one, other) = (
         TestPeer::new(&settings).ok()?,
         TestPeer::new(&settings).ok()?,

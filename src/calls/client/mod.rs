@@ -65,6 +65,8 @@ pub struct CallsClient {
     ringer: Ringer,
     peers: BrowserState<PeerTable>,
     retransmit_timers: StoredValue<RetransmitTimers>,
+    /// As the user has chosen, for new peer connections.
+    relay_only: StoredValue<bool>,
 }
 
 /// The calls of this page.
@@ -99,6 +101,7 @@ impl CallsClient {
             ringer: Ringer::new(),
             peers: BrowserState::default(),
             retransmit_timers: StoredValue::default(),
+            relay_only: StoredValue::default(),
         };
         if let Some(build) = use_context::<BuildTracker>() {
             build.block_reload_while(Signal::derive(move || {

@@ -17,7 +17,12 @@ use leptos::prelude::*;
 impl CallsClient {
     pub(super) fn on_frame(self, frame: &ServerFrame) {
         match frame {
-            ServerFrame::Welcome { .. } => self.on_welcome(),
+            ServerFrame::Welcome { settings, .. } => {
+                self.relay_only.set_value(settings.relay_only);
+                self.on_welcome();
+            }
+            // From the next connection on.
+            ServerFrame::Settings { settings } => self.relay_only.set_value(settings.relay_only),
             ServerFrame::Call { call } => {
                 // First, because rendering the call takes time.
                 if let (Some(config), Some(peer)) =

@@ -23,7 +23,7 @@ use js_sys::{Array, Reflect};
 use state::interface::ConnectionEvent;
 use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{MediaStream, MediaStreamTrack};
+use web_sys::{MediaStream, MediaStreamTrack, RtcIceTransportPolicy};
 
 pub(super) struct Peer {
     connection: Rc<Connection>,
@@ -34,9 +34,10 @@ impl Peer {
     pub(super) fn new(
         side: Side,
         ice_servers: &[IceServer],
+        policy: RtcIceTransportPolicy,
         on_event: impl Fn(PeerEvent) + 'static,
     ) -> Result<Self, JsValue> {
-        let connection = Connection::open(side, ice_servers, Box::new(on_event))?;
+        let connection = Connection::open(side, ice_servers, policy, Box::new(on_event))?;
         Ok(Self { connection })
     }
 

@@ -22,7 +22,7 @@ use crate::{
 use leptos::prelude::*;
 use std::rc::Rc;
 use wasm_bindgen_futures::spawn_local;
-use web_sys::File;
+use web_sys::{File, RtcIceTransportPolicy};
 
 impl CallsClient {
     pub(super) fn peer(self, seat: Seat) -> Option<Rc<Peer>> {
@@ -128,7 +128,12 @@ impl CallsClient {
     }
 
     fn create_peer(self, call: CallId, seat: Seat, side: Side, servers: &[IceServer]) {
-        match Peer::new(side, servers, move |event| {
+        let policy = if self.relay_only.get_value() {
+            RtcIceTransportPolicy::Relay
+        } else {
+            RtcIceTransportPolicy::All
+        };
+        match Peer::new(side, servers, policy, move |event| {
             self.on_peer_event(call, seat, event);
         }) {
             Ok(peer) => drop(self.peers.with_or_default(|peers| peers.insert(seat, peer))),

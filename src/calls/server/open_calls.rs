@@ -111,6 +111,15 @@ impl OpenCalls {
         Some(CallBack { answered, waits })
     }
 
+    /// Whether a call of `caller` rings for a person.
+    pub(super) fn rings(&self, caller: UserId, callee: UserId) -> bool {
+        let current = self.call_by_user.get(&callee);
+        let waiting = self.waiting_call_by_user.get(&callee);
+        let entries = current.into_iter().chain(waiting);
+        let mut entries = entries.filter_map(|call| self.calls.get(call));
+        entries.any(|entry| entry.is_ringing && entry.caller == caller && entry.callee == callee)
+    }
+
     /// Makes a place for a ring; none if there is no place. At most one call waits for a person, and a stranger's ring gives way to
     /// somebody known.
     pub(super) fn make_place_for_ring(

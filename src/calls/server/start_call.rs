@@ -23,6 +23,7 @@ use crate::{
         live::Connection,
         random,
         rate_limit::{Bound, Charge, Exceeded, Key},
+        store::Block,
     },
 };
 use std::sync::Arc;
@@ -98,7 +99,13 @@ impl CallRegistry {
                 Some(room) => !store.has_taken_part(room, to).await?,
                 None => true,
             };
-            if self.is_unregistered(id)
+            // Who calls back while the other rings answers, which nothing refuses.
+            let is_new_ring = self.is_new_ring(id, &parties);
+            if is_new_ring && let Some(reason) = self.find_refusal(&parties, is_stranger).await? {
+                send_error(from, id, ErrorCode::NotAllowed, &reason);
+                return Ok(());
+            }
+            if is_new_ring
                 && let Err(exceeded) = self.take_ring(&parties, found.is_none(), is_stranger)
             {
                 let (name, wait) = (&parties.callee.name, exceeded.wait);
@@ -166,8 +173,23 @@ impl CallRegistry {
         }
     }
 
-    fn is_unregistered(&self, id: CallId) -> bool {
-        !self.table.lock().calls.contains_key(&id)
+    fn is_new_ring(&self, id: CallId, two: &Parties) -> bool {
+        let open = self.table.lock();
+        !open.calls.contains_key(&id) && !open.rings(two.callee.id, two.caller.id)
+    }
+
+    /// Why the callee does not accept this call. Does not say whether they have blocked the caller.
+    async fn find_refusal(&self, two: &Parties, is_stranger: bool) -> Result<Option<String>> {
+        let store = &self.table.app.store;
+        let (block, calls_from) = store.find_acceptance(two.caller.id, two.callee.id).await?;
+        let name = &two.callee.name;
+        Ok(match block {
+            Some(Block::BySelf) => Some(format!("You have blocked {name}. Unblock them to call.")),
+            None if calls_from.accepts(two.caller.role, !is_stranger) => None,
+            Some(Block::ByOther) | None => Some(format!(
+                "{name} does not accept calls from you. Send a message instead."
+            )),
+        })
     }
 
     /// Atomic: no await while the lock is held.

@@ -7,6 +7,7 @@ use crate::{
         avatar::{Avatar, AvatarSize},
         icon::{Glyph, Icon},
         notice::{Notice, NoticeKind},
+        role_mark::RoleMark,
     },
 };
 use leptos::prelude::*;
@@ -86,7 +87,7 @@ pub fn IncomingCard(
 #[component]
 fn Caller(person: Person, media: Media) -> impl IntoView {
     let kind = media.label();
-    let name = person.name.to_string();
+    let (name, role) = (person.name.to_string(), person.role);
     view! {
         <div class="call-caller">
             <Avatar person size=AvatarSize::Large />
@@ -94,6 +95,8 @@ fn Caller(person: Person, media: Media) -> impl IntoView {
                 <h2 id="call-title">{name} " is calling"</h2>
                 <p id="call-kind" class="quiet-text">
                     {kind}
+                    " "
+                    <RoleMark role />
                 </p>
             </div>
         </div>

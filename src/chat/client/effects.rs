@@ -45,6 +45,7 @@ impl ChatClient {
             | ServerFrame::Room { .. }
             | ServerFrame::Read { .. }
             | ServerFrame::Presence { .. }
+            | ServerFrame::Settings { .. }
             | ServerFrame::Crowd { .. }
             | ServerFrame::Typing { .. }
             | ServerFrame::Call { .. }
@@ -129,6 +130,7 @@ mod tests {
             head: 0,
             read_seq: 0,
             unread: 0,
+            is_hidden: false,
         }
     }
 

@@ -1,8 +1,11 @@
 //! The current user's rooms. A change of a room notifies only its readers.
 
-use crate::model::{
-    RoomId,
-    room::{RoomKind, RoomSummary},
+use crate::{
+    model::{
+        RoomId,
+        room::{RoomKind, RoomSummary},
+    },
+    people::Viewer,
 };
 use leptos::prelude::*;
 use reactive_stores::Store;
@@ -26,13 +29,31 @@ impl Rooms {
         Self(store)
     }
 
-    /// The ids of a kind's rooms, in list order.
+    /// The ids of a kind's rooms that are not hidden, in list order.
     #[must_use]
     pub fn ids(self, kind: RoomKind) -> Memo<Vec<RoomId>> {
+        self.ids_if(move |room| room.kind == kind)
+    }
+
+    /// The ids of the direct rooms that are not hidden, in list order, without those of blocked people.
+    #[must_use]
+    pub fn direct_ids(self, viewer: Viewer) -> Memo<Vec<RoomId>> {
+        self.ids_if(move |room| {
+            let other = room.other_person.as_ref().map(|person| person.id);
+            room.kind == RoomKind::Direct && !other.is_some_and(|other| viewer.has_blocked(other))
+        })
+    }
+
+    fn ids_if(
+        self,
+        is_wanted: impl Fn(&RoomSummary) -> bool + Send + Sync + 'static,
+    ) -> Memo<Vec<RoomId>> {
         Memo::new(move |_| {
             let list = self.0.list().read();
-            let of_kind = list.iter().filter(|room| room.kind == kind);
-            of_kind.map(|room| room.id).collect()
+            let shown = list
+                .iter()
+                .filter(|room| !room.is_hidden && is_wanted(room));
+            shown.map(|room| room.id).collect()
         })
     }
 
@@ -94,6 +115,7 @@ mod tests {
             head: 0,
             read_seq: 0,
             unread,
+            is_hidden: false,
         }
     }
 

@@ -10,9 +10,11 @@ use crate::{
         api::{RoomHistory, find_room_history},
         client::use_chat,
         composer::Composer,
+        direct_room_menu::BlockedNotice,
         message::PendingMessageView,
     },
     model::{RoomId, Seq, UserId, outbox::OutboxEntry, timeline::Timeline, user::Person},
+    people::use_viewer,
     ui::{
         icon::{Glyph, Icon},
         notice::{Notice, NoticeKind},
@@ -21,13 +23,13 @@ use crate::{
         time::LocalClock,
     },
 };
-use leptos::{ev, prelude::*, task::spawn_local_scoped_with_cancellation};
+use leptos::{either::Either, ev, prelude::*, task::spawn_local_scoped_with_cancellation};
 use leptos_use_resize_observer::use_resize_observer;
 use std::mem::discriminant;
 
 #[component]
 pub(super) fn LiveRoom(page: RoomHistory, me: Person) -> impl IntoView {
-    let chat = use_chat();
+    let (chat, viewer) = (use_chat(), use_viewer());
     let clock = expect_context::<LocalClock>();
     let RoomHistory {
         room: summary,
@@ -55,8 +57,11 @@ pub(super) fn LiveRoom(page: RoomHistory, me: Person) -> impl IntoView {
     });
     let all_rows = Memo::new(move |_| {
         let unread = Some(unread_range.get());
-        chat.with_timeline(room, |timeline| rows(timeline.messages(), clock, unread))
-            .unwrap_or_default()
+        let is_blocked = |author| viewer.has_blocked(author);
+        chat.with_timeline(room, |timeline| {
+            rows(timeline.messages(), clock, unread, is_blocked)
+        })
+        .unwrap_or_default()
     });
     let is_empty = move || all_rows.with(Vec::is_empty) && outgoing.with(Vec::is_empty);
 
@@ -71,6 +76,11 @@ pub(super) fn LiveRoom(page: RoomHistory, me: Person) -> impl IntoView {
         chat.with_timeline_untracked(room, |timeline| row.find_message(timeline.messages()))
             .flatten()
     };
+    let other_person = summary.other_person.clone();
+    let blocked_person = Memo::new(move |_| {
+        let other = other_person.clone();
+        other.filter(|person| viewer.has_blocked(person.id))
+    });
     let on_sent = Callback::new(move |()| scroll.jump_to_end());
     view! {
         <div
@@ -106,7 +116,13 @@ pub(super) fn LiveRoom(page: RoomHistory, me: Person) -> impl IntoView {
             <JumpToLatest room me=my_id scroll />
             <TypingLine room />
         </div>
-        <Composer room slug title form_message_id on_sent />
+        {move || match blocked_person.get() {
+            Some(person) => Either::Left(view! { <BlockedNotice person /> }),
+            None => {
+                let (slug, title) = (slug.clone(), title.clone());
+                Either::Right(view! { <Composer room slug title form_message_id on_sent /> })
+            }
+        }}
     }
 }
 
@@ -167,7 +183,7 @@ fn PendingMessages(
 
 #[component]
 fn JumpToLatest(room: RoomId, me: UserId, scroll: TimelineScroll) -> impl IntoView {
-    let chat = use_chat();
+    let (chat, viewer) = (use_chat(), use_viewer());
     let read_seq = chat.rooms.property(room, |room| room.read_seq);
     let unread_count = Memo::new(move |_| {
         let read_seq = read_seq.get();
@@ -175,7 +191,8 @@ fn JumpToLatest(room: RoomId, me: UserId, scroll: TimelineScroll) -> impl IntoVi
             let newest_first = timeline.messages().iter().rev();
             newest_first
                 .take_while(|message| message.seq > read_seq)
-                .filter(|message| message.author.id != me)
+                .map(|message| message.author.id)
+                .filter(|author| *author != me && !viewer.has_blocked(*author))
                 .count()
         })
         .unwrap_or_default()

@@ -8,6 +8,7 @@ mod timeline_scroll;
 use super::{
     api::{RoomHistory, find_room_history},
     client::use_chat,
+    direct_room_menu::DirectRoomMenu,
     room_list::{CallButtons, presence_word},
 };
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
         icon::{Glyph, Icon},
         loading::LoadingIndicator,
         refetch::{FetchFailure, refetch_on_reconnect},
+        role_mark::RoleMark,
         time::LocalClock,
     },
 };
@@ -101,11 +103,19 @@ fn Room(page: RoomHistory, me: Person) -> impl IntoView {
                 <Icon name=Glyph::Back />
             </a>
             <div class="room-heading">
-                <h1 dir="auto">{title.clone()}</h1>
+                <h1 dir="auto">
+                    {title.clone()} {other_person.as_ref().map(|person| view! { <RoleMark role=person.role /> })}
+                </h1>
                 <RoomStatus kind other_person=other_person.clone() />
             </div>
             {match other_person {
-                Some(person) => view! { <CallButtons person /> }.into_any(),
+                Some(person) => {
+                    view! {
+                        <CallButtons person=person.clone() />
+                        <DirectRoomMenu room=id person />
+                    }
+                        .into_any()
+                }
                 None => view! { <GroupCallButton room=id title /> }.into_any(),
             }}
         </header>
@@ -147,7 +157,7 @@ fn OlderHistory(page: RoomHistory, me: UserId) -> impl IntoView {
         .first()
         .filter(|_| page.has_older)
         .map(|first| format!("{newest_href}?before={}", first.seq));
-    let clock = expect_context::<LocalClock>();
+    let (clock, viewer) = (expect_context::<LocalClock>(), use_viewer());
     let other_person = page.room.other_person.clone();
     view! {
         <div class="timeline" role="log" tabindex="0" aria-label="Older messages">
@@ -160,7 +170,7 @@ fn OlderHistory(page: RoomHistory, me: UserId) -> impl IntoView {
                     }
                 })}
             {move || {
-                rows(&page.messages, clock, None)
+                rows(&page.messages, clock, None, |author| viewer.has_blocked(author))
                     .into_iter()
                     .map(|row| {
                         let message = row.find_message(&page.messages);

@@ -85,16 +85,21 @@ impl UnreadRange {
     }
 }
 
+/// Leaves out the messages of authors whom the reader has blocked.
 pub(super) fn rows(
     messages: &[Message],
     clock: LocalClock,
     unread: Option<UnreadRange>,
+    is_blocked: impl Fn(UserId) -> bool,
 ) -> Vec<Row> {
     let mut rows = Vec::with_capacity(messages.len() + 8);
     let mut day = None;
     let mut marked = false;
     let mut above: Option<&Message> = None;
-    for message in messages {
+    for message in messages
+        .iter()
+        .filter(|message| !is_blocked(message.author.id))
+    {
         let number = clock.day_number(message.at);
         let new_day = day != Some(number);
         if new_day {

@@ -1,6 +1,7 @@
 //! Handlers of the WebSocket frames of chat.
 
 use super::{
+    permissions::check_may_write,
     refusals::{chunk_refusal, rate_limit_refusal, refusal_in, refused_frame, with_backoff},
     send_order::SendOrder,
     uploads::Uploads,
@@ -9,6 +10,7 @@ use crate::{
     model::{
         MessageId, RoomId, Seq,
         message::{Content, MessageText},
+        room::RoomKind,
     },
     protocol::{
         failure::Failure,
@@ -132,6 +134,7 @@ impl ChatService {
         self.take_message(from, room)?;
         let commit = async {
             self.check_member(from, room).await?;
+            self.check_block(from, room, id).await?;
             let content = Content::Text { text };
             self.app
                 .event_log
@@ -164,6 +167,7 @@ impl ChatService {
     ) -> Vec<ServerFrame> {
         let announced = async {
             self.check_member(from, room).await?;
+            self.check_block(from, room, id).await?;
             self.uploads
                 .announce(&from.person, id, room, name, size)
                 .await
@@ -221,6 +225,19 @@ impl ChatService {
         if let Err(error) = self.check_member(from, room).await {
             return vec![ServerFrame::Error(refusal_in(room, error))];
         }
+        // Nobody learns of a block.
+        let is_direct = self.app.connections.room_kind(room) == Some(RoomKind::Direct);
+        if is_direct
+            && !matches!(
+                self.app
+                    .store
+                    .find_block_in_room(room, from.person.id)
+                    .await,
+                Ok(None)
+            )
+        {
+            return Vec::new();
+        }
         let key = Key::PersonInRoom(from.person.id, room);
         if self
             .app
@@ -239,6 +256,17 @@ impl ChatService {
             .connections
             .send_to_room(room, frame, Some(from.person.id));
         Vec::new()
+    }
+
+    /// Only direct rooms have blocks, and only they wait for the store.
+    async fn check_block(&self, from: &Connection, room: RoomId, id: MessageId) -> Result<()> {
+        match self.app.connections.room_kind(room) {
+            Some(RoomKind::Public) => Ok(()),
+            // A room without a subscriber on this node was just created elsewhere.
+            Some(RoomKind::Direct) | None => {
+                check_may_write(&self.app, room, from.person.id, id).await
+            }
+        }
     }
 
     async fn check_member(&self, from: &Connection, room: RoomId) -> Result<()> {

@@ -3,6 +3,7 @@
 mod file_inspection;
 mod files;
 mod frames;
+mod permissions;
 mod refusals;
 mod rooms;
 mod send_order;
@@ -10,5 +11,7 @@ mod uploads;
 
 pub use files::router;
 pub use frames::ChatService;
-pub use rooms::{create_room, find_room_history, open_direct_room, post_message, sidebar};
+pub use rooms::{
+    create_room, find_room_history, hide_room, open_direct_room, post_message, sidebar,
+};
 pub use send_order::SendOrder;

@@ -1,5 +1,6 @@
 //! The operations behind the server functions of chat.
 
+use super::permissions::{block_failure, check_may_write};
 use crate::{
     chat::api::types::{RoomHistory, Sidebar},
     model::{
@@ -109,6 +110,7 @@ pub async fn post_message(
     if !app.store.is_member(room, author.id).await? {
         return Err(Failure::not_found("That room").into());
     }
+    check_may_write(app, room, author.id, id).await?;
     let content = Content::Text { text };
     app.event_log
         .post_message(NewMessage {
@@ -164,16 +166,43 @@ pub async fn open_direct_room(app: &AppState, user: &Person, with: UserId) -> Re
     let room = if let Some(room) = app.store.find_direct_room(user.id, with).await? {
         room
     } else {
+        let (block, _) = app.store.find_acceptance(user.id, with).await?;
+        if let Some(block) = block {
+            return Err(block_failure(block).into());
+        }
         let conversation = Charge::new(Bound::Conversations, Key::Person(user.id));
         app.limits.take([conversation]).map_err(Failure::from)?;
         app.event_log
             .find_or_create_direct_room(RoomId(random::new_id()), user.id, with, clock::now())
             .await?
     };
-    let summary = app
-        .store
-        .find_room(room, user.id)
-        .await?
-        .ok_or_else(|| Failure::not_found("That room"))?;
+    let missing = || Failure::not_found("That room");
+    let found = app.store.find_room(room, user.id).await?;
+    let summary = found.ok_or_else(missing)?;
+    if summary.is_hidden {
+        app.store.show_room(room, user.id).await?;
+        publish_room(app, user.id, room).await?;
+    }
     Ok(summary.slug)
+}
+
+/// Hides a direct room until something is written in it.
+///
+/// # Errors
+///
+/// [`Failure::NotFound`] for other rooms.
+pub async fn hide_room(app: &AppState, user: &Person, room: RoomId) -> Result<()> {
+    if !app.store.hide_direct_room(room, user.id).await? {
+        return Err(Failure::not_found("That conversation").into());
+    }
+    publish_room(app, user.id, room).await
+}
+
+/// To all pages of the user.
+async fn publish_room(app: &AppState, user: UserId, room: RoomId) -> Result<()> {
+    if let Some(room) = app.store.find_room(room, user).await? {
+        app.connections
+            .send_to_user(user, &ServerFrame::Room { room });
+    }
+    Ok(())
 }

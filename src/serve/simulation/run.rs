@@ -497,9 +497,10 @@ async fn create_people(world: &Arc<World>, count: usize) -> Vec<Visitor> {
                     .store
                     .find_session(&token_hash, clock::now())
                     .await?;
-                Ok::<_, crate::server::Error>(
-                    found.map(|(person, _)| Visitor { person, token_hash }),
-                )
+                Ok::<_, crate::server::Error>(found.map(|session| Visitor {
+                    person: session.person,
+                    token_hash,
+                }))
             });
             match created.await {
                 Some(Ok(Some(visitor))) => break visitor,

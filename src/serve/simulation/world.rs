@@ -310,9 +310,9 @@ impl World {
             let head = Bytes::from_static(HANDSHAKE);
             let session = systems.app.store.find_session(&token_hash, clock::now());
             match session.await {
-                Ok(Some((person, _))) => {
+                Ok(Some(session)) => {
                     let who = Identity {
-                        person,
+                        person: session.person,
                         token_hash,
                         guest_of: None,
                     };

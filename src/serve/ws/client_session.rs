@@ -3,7 +3,7 @@
 use super::frame_head::{complete_refusals, read_subject};
 use crate::{
     chat::server::SendOrder,
-    model::{Seq, limits, room::RoomSummary},
+    model::{Seq, limits, room::RoomSummary, user::PersonalSettings},
     protocol::{
         close::CloseCode,
         upload::{Chunk, ChunkError},
@@ -70,11 +70,11 @@ impl ClientSession {
         // Released before anything is sent, which waits for the client; the semaphore is never closed.
         let permit = systems.welcome_permits.acquire().await;
         // From here on a sign-out closes this connection; an earlier one could not.
-        self.revalidate_person().await?;
+        let settings = self.revalidate_person().await?;
         let person = self.connection.person.clone();
         if self.connection.guest_of.is_some() {
             drop(permit);
-            return self.welcome_guest().await;
+            return self.welcome_guest(settings).await;
         }
         let rooms = app.store.list_memberships(person.id).await;
         for (room, kind) in rooms.map_err(end_unavailable)? {
@@ -98,7 +98,7 @@ impl ClientSession {
             app.connections.crowd(),
         );
         drop(permit);
-        let welcome = self.welcome_frame(rooms, crowd);
+        let welcome = self.welcome_frame(rooms, crowd, settings);
         self.send_frames(&[welcome]).await?;
         for frame in people {
             self.send_queue.send(frame.bytes).await?;
@@ -126,37 +126,43 @@ impl ClientSession {
         Ok(())
     }
 
-    /// The name or role may have changed since the handshake.
-    async fn revalidate_person(&mut self) -> Result<(), ConnectionEnd> {
+    /// The name or role may have changed since the handshake. Returns the person's settings.
+    async fn revalidate_person(&mut self) -> Result<PersonalSettings, ConnectionEnd> {
         let app = &self.systems.app;
         let holder = session::revalidate(app, &self.connection).await;
-        let holder = holder
+        let (holder, settings) = holder
             .map_err(end_unavailable)?
             .ok_or(ConnectionEnd::Closed(CloseCode::SignedOut))?;
         if holder != self.connection.person {
             let updated = app.connections.update_person(&self.connection, holder);
             self.connection = updated.ok_or(ConnectionEnd::Closed(CloseCode::Replaced))?;
         }
-        Ok(())
+        Ok(settings)
     }
 
     /// A guest has a single call and no missed events.
-    async fn welcome_guest(&mut self) -> Result<(), ConnectionEnd> {
+    async fn welcome_guest(&mut self, settings: PersonalSettings) -> Result<(), ConnectionEnd> {
         let systems = self.systems.clone();
         systems.app.connections.publish_connected(&self.connection);
-        let welcome = self.welcome_frame(Vec::new(), 0);
+        let welcome = self.welcome_frame(Vec::new(), 0, settings);
         self.send_frames(&[welcome]).await?;
         self.send_queue.uncork(&[]);
         systems.calls.on_client_connected(&self.connection);
         Ok(())
     }
 
-    fn welcome_frame(&self, rooms: Vec<RoomSummary>, crowd: u32) -> ServerFrame {
+    fn welcome_frame(
+        &self,
+        rooms: Vec<RoomSummary>,
+        crowd: u32,
+        settings: PersonalSettings,
+    ) -> ServerFrame {
         let app = &self.systems.app;
         ServerFrame::Welcome {
             user: self.connection.person.clone(),
             rooms,
             crowd,
+            settings,
             limits: app.config.client_limits(),
             heartbeat_ms: u32::try_from(app.config.heartbeat_interval().as_millis())
                 .unwrap_or(u32::MAX),

@@ -163,6 +163,12 @@ impl ConnectionRegistry {
         self.lock().is_subscribed(connection, room)
     }
 
+    /// The kind of a room; none without a subscriber on this node.
+    #[must_use]
+    pub fn room_kind(&self, room: RoomId) -> Option<RoomKind> {
+        self.lock().rooms.get(&room).map(|room| room.kind)
+    }
+
     /// Sends to a room's subscribers on every node, except one user's.
     pub fn send_to_room(&self, room: RoomId, frame: ServerFrame, except: Option<UserId>) {
         let frame = Box::new(frame);

@@ -131,6 +131,7 @@ pub const ENTRY_POINTS: &[EntryPoint] = &[
     page("/fn/invitation"),
     page("/fn/guest-links"),
     page("/fn/ice-servers").visitor(&[Pages, PersonPages, Credentials]),
+    page("/fn/blocked-people"),
     page("/fn/administration"),
     // Server functions that let somebody in.
     route("/fn/pick-name", &[Requests, SignIns]).visitor(&[Pages, PersonPages]),
@@ -147,6 +148,10 @@ pub const ENTRY_POINTS: &[EntryPoint] = &[
     page("/fn/post").visitor(&[Pages, PersonPages, Messages]),
     page("/fn/create-room").visitor(&[Pages, PersonPages, Changes, Rooms]),
     page("/fn/open-direct").within(&[Conversations]),
+    page("/fn/hide-room").visitor(&[Pages, PersonPages, Changes]),
+    page("/fn/block").visitor(&[Pages, PersonPages, Changes]),
+    page("/fn/unblock").visitor(&[Pages, PersonPages, Changes]),
+    page("/fn/set-call-settings").visitor(&[Pages, PersonPages, Changes]),
     page("/fn/create-guest-link").visitor(&[Pages, PersonPages, Changes]),
     page("/fn/revoke-guest-link").visitor(&[Pages, PersonPages, Changes]),
     page("/fn/publish-story").visitor(&[Pages, PersonPages, Changes]),

@@ -24,6 +24,7 @@ const SQLITE: Migrations = migrations!(
     5 "leases",
     6 "file_usage",
     7 "name_skeletons",
+    8 "personal_settings",
 );
 
 const POSTGRESQL: Migrations = migrations!(
@@ -35,6 +36,7 @@ const POSTGRESQL: Migrations = migrations!(
     5 "leases",
     6 "file_usage",
     7 "name_skeletons",
+    8 "personal_settings",
 );
 
 pub(super) fn of(engine: Engine) -> Migrator {

@@ -22,6 +22,7 @@ mod memberships;
 mod messages;
 mod migrations;
 mod opening;
+mod personal_settings;
 pub mod postgres_migration;
 pub mod restoring;
 mod rooms;
@@ -53,10 +54,11 @@ pub use group_calls::GroupCallRow;
 pub use guests::{CallGuest, GuestLink};
 pub use lease::{Connectivity, LEASE_EXPIRY, Lease, LeaseName, Renewal, Saved, Term};
 pub use messages::PostedMessage;
+pub use personal_settings::{Block, StoredSettings};
 pub use streams::{EventRow, LockedRows, NewEvent, Stream, StreamState};
 pub use tokens::{Token, TokenRow};
 pub use transaction::Tx;
-pub use users::Account;
+pub use users::{Account, Session};
 
 use super::{
     config::StoreConfig,
@@ -70,7 +72,6 @@ use connection::Pool;
 use data_loader::DataLoader;
 use std::{str::FromStr, sync::Arc};
 use transaction::WriteHealth;
-use users::SessionRow;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Engine {
@@ -85,7 +86,7 @@ pub struct Store {
     read_pool: Pool,
     write_pool: Pool,
     health: Arc<WriteHealth>,
-    session_loader: DataLoader<String, SessionRow>,
+    session_loader: DataLoader<String, Session>,
     room_loader: DataLoader<UserId, Vec<RoomSummary>>,
     membership_loader: DataLoader<UserId, Vec<(RoomId, RoomKind)>>,
 }

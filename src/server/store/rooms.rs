@@ -24,26 +24,30 @@ type RoomSummaryColumns = (
     i64,
     i64,
     i64,
+    i64,
     Option<String>,
     Option<String>,
     Option<String>,
 );
 
-/// Counts others' messages up to [`limits::MAX_UNREAD_COUNT`], so that listings stay cheap after a long absence.
+/// Counts messages of others, except of people whom the user has blocked, up to [`limits::MAX_UNREAD_COUNT`], so that listings stay cheap after a long absence.
 pub(super) fn unread_count_sql(of: &str) -> String {
     let most = limits::MAX_UNREAD_COUNT;
     format!(
         "(SELECT COUNT(*) FROM (SELECT 1 FROM messages
             WHERE messages.room_id = {of}.room_id AND messages.seq > {of}.read_seq AND messages.author_id <> {of}.user_id
-              AND messages.counts LIMIT {most}) AS counted)"
+              AND messages.counts
+              AND NOT EXISTS (SELECT 1 FROM blocks
+                WHERE blocks.blocker_id = {of}.user_id AND blocks.blocked_id = messages.author_id)
+            LIMIT {most}) AS counted)"
     )
 }
 
 /// The `CASE` joins the other person in direct rooms only; a separate condition on the kind would scan every public room.
 fn room_summaries_sql(condition: &str) -> String {
     format!(
-        "SELECT mine.user_id, rooms.id, rooms.slug, rooms.name, rooms.kind, streams.epoch, streams.head, mine.read_seq, {unread},
-            users.id, users.name, users.role
+        "SELECT mine.user_id, rooms.id, rooms.slug, rooms.name, rooms.kind, streams.epoch, streams.head, mine.read_seq,
+            mine.hidden_seq, {unread}, users.id, users.name, users.role
          FROM memberships AS mine
          JOIN rooms ON rooms.id = mine.room_id
          JOIN streams ON streams.name = 'room:' || rooms.id
@@ -87,7 +91,8 @@ pub(super) async fn list_rooms(
 }
 
 fn decode_room_summary(row: RoomSummaryColumns) -> Result<RoomSummary> {
-    let (_, id, slug, name, kind, epoch, head, read, unread, with_id, with_name, with_role) = row;
+    let (_, id, slug, name, kind, epoch, head, read, hidden, unread, with_id, with_name, with_role) =
+        row;
     let kind = decode_room_kind(&kind)?;
     let with = match (with_id, with_name, with_role) {
         (Some(id), Some(name), Some(role)) => Some(decode_person((id, name, role))?),
@@ -104,6 +109,7 @@ fn decode_room_summary(row: RoomSummaryColumns) -> Result<RoomSummary> {
         head,
         read_seq: read,
         unread,
+        is_hidden: head <= hidden,
     })
 }
 
@@ -221,6 +227,38 @@ impl Store {
     /// When the store fails.
     pub async fn list_rooms(&self, user: UserId) -> Result<Vec<RoomSummary>> {
         Ok(self.room_loader.load(user).await?.unwrap_or_default())
+    }
+
+    /// Hides a direct room from one of its two, until something comes. False for other rooms and users.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn hide_direct_room(&self, room: RoomId, user: UserId) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        let done = sqlx::query(
+            "UPDATE memberships SET hidden_seq = (SELECT head FROM streams WHERE name = 'room:' || $1)
+             WHERE room_id = $1 AND user_id = $2 AND EXISTS (SELECT 1 FROM rooms WHERE id = $1 AND kind = 'direct')",
+        )
+        .bind(room.to_string())
+        .bind(user.to_string())
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Shows a hidden room again.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn show_room(&self, room: RoomId, user: UserId) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query("UPDATE memberships SET hidden_seq = -1 WHERE room_id = $1 AND user_id = $2")
+            .bind(room.to_string())
+            .bind(user.to_string())
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
     }
 
     /// A room as a user sees it; none for a non-member.

@@ -1,6 +1,12 @@
 //! Users, sessions and one-time secrets.
 
-use super::{Store, Tx, connection::Pool, is_unique_violation, parse, placeholders};
+use super::{
+    Store, Tx,
+    connection::Pool,
+    is_unique_violation, parse,
+    personal_settings::{StoredSettings, decode_policy},
+    placeholders,
+};
 use crate::{
     model::{
         Millis, UserId,
@@ -19,40 +25,69 @@ pub struct Account {
     pub password_hash: Option<String>,
 }
 
+/// A session with its user.
 #[derive(Debug, Clone)]
-pub(super) struct SessionRow {
-    person: Person,
-    has_password: bool,
+pub struct Session {
+    pub person: Person,
+    pub has_password: bool,
+    pub settings: StoredSettings,
     expires_at: Millis,
 }
 
 pub(super) async fn find_sessions(
     read: Pool,
     hashes: Vec<String>,
-) -> Result<HashMap<String, SessionRow>> {
+) -> Result<HashMap<String, Session>> {
+    // One row for each blocked person.
     let sql = format!(
-        "SELECT sessions.token_hash, sessions.expires_at, users.id, users.name, users.role, users.password_hash
-         FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.token_hash IN {}",
+        "SELECT sessions.token_hash, sessions.expires_at, users.id, users.name, users.role, users.password_hash,
+                users.calls_from, users.ice_transport_policy, blocks.blocked_id
+         FROM sessions JOIN users ON users.id = sessions.user_id LEFT JOIN blocks ON blocks.blocker_id = users.id
+         WHERE sessions.token_hash IN {}",
         placeholders(1, hashes.len())
     );
-    let mut query = sqlx::query_as::<_, (String, i64, String, String, String, Option<String>)>(
-        AssertSqlSafe(sql),
-    );
+    let mut query = sqlx::query_as::<_, SessionColumns>(AssertSqlSafe(sql));
     for hash in hashes {
         query = query.bind(hash);
     }
-    let rows = query.fetch_all(&read).await?;
-    rows.into_iter()
-        .map(|(hash, expires_at, id, name, role, password_hash)| {
-            let session = SessionRow {
-                person: decode_person((id, name, role))?,
-                has_password: password_hash.is_some(),
-                expires_at,
-            };
-            Ok((hash, session))
-        })
-        .collect()
+    let mut found: HashMap<String, Session> = HashMap::new();
+    for (hash, expires_at, id, name, role, password_hash, calls_from, policy, blocked) in
+        query.fetch_all(&read).await?
+    {
+        let blocked = blocked.as_deref().map(parse).transpose()?;
+        if let Some(session) = found.get_mut(&hash) {
+            session.settings.blocked.extend(blocked);
+            continue;
+        }
+        let session = Session {
+            person: decode_person((id, name, role))?,
+            has_password: password_hash.is_some(),
+            settings: StoredSettings {
+                calls_from: parse(&calls_from)?,
+                relay_only: decode_policy(policy),
+                blocked: blocked.into_iter().collect(),
+            },
+            expires_at,
+        };
+        found.insert(hash, session);
+    }
+    for session in found.values_mut() {
+        session.settings.blocked.sort_unstable();
+    }
+    Ok(found)
 }
+
+type SessionColumns = (
+    String,
+    i64,
+    String,
+    String,
+    String,
+    Option<String>,
+    String,
+    Option<String>,
+    Option<String>,
+);
 
 type PersonColumns = (String, String, String);
 
@@ -300,19 +335,13 @@ impl Store {
         Ok(())
     }
 
-    /// A session's user, and whether they have a password; none once expired.
+    /// A session; none once expired.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn find_session(
-        &self,
-        token_hash: &str,
-        at: Millis,
-    ) -> Result<Option<(Person, bool)>> {
+    pub async fn find_session(&self, token_hash: &str, at: Millis) -> Result<Option<Session>> {
         let found = self.session_loader.load(token_hash.to_owned()).await?;
-        Ok(found
-            .filter(|session| session.expires_at > at)
-            .map(|session| (session.person, session.has_password)))
+        Ok(found.filter(|session| session.expires_at > at))
     }
 
     /// Deletes a session.

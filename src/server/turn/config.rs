@@ -104,6 +104,21 @@ pub struct TurnConfig {
     )]
     pub turn_secret: Option<String>,
 
+    /// Sends calls only through the relay, unless a person chooses otherwise: nobody in a call learns another's IP address. Such calls
+    /// take longer to connect and use the server's bandwidth.
+    #[arg(
+        long,
+        env = "RIALTO_RELAY_ONLY",
+        value_parser = clap::builder::BoolishValueParser::new(),
+        default_value = "false",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        value_name = "BOOL",
+        action = clap::ArgAction::Set
+    )]
+    pub relay_only: bool,
+
     /// Maximum number of relay allocations per user at a time. A call takes about four.
     #[arg(
         long,

@@ -73,6 +73,12 @@ impl IceConfig {
         &self.relay_addresses
     }
 
+    /// Whether there is a relay besides the servers that are configured by hand.
+    #[must_use]
+    pub fn has_relay(&self) -> bool {
+        !self.relay_urls.is_empty()
+    }
+
     /// Servers for a user, with a new credential.
     #[must_use]
     pub fn servers_for(&self, user: RelayUser, now: Millis) -> Vec<IceServer> {

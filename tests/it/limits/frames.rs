@@ -2,7 +2,7 @@
 
 use super::start_with;
 use crate::{
-    metrics::read_sample,
+    metrics::{read_sample, wait_for_sample},
     support::{
         Browser, HelloFrame, WAIT_TIMEOUT, WsClient, client_id, message_id,
         stuck_reader::connect_with_small_buffer, with_timeout,
@@ -203,6 +203,9 @@ async fn one_person_opens_so_many_pages_and_is_told() {
         .expect("the places are free again");
 }
 
+/// Of 450 rooms, in a send queue.
+const MIN_WELCOME_BYTES: u64 = 100_000;
+
 #[tokio::test]
 async fn clients_that_do_not_read_their_welcome_hold_back_nobody_elses() {
     let server = start_with("rooms=1000,changes=1000,person-pages=1000,websockets=100").await;
@@ -219,8 +222,9 @@ async fn clients_that_do_not_read_their_welcome_hold_back_nobody_elses() {
         client.send_hello(HelloFrame::default()).await;
         stuck.push(client);
     }
-    // All of them are being welcomed.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // All of them are being welcomed, and none is through.
+    let is_stuck = |bytes| bytes >= 40 * MIN_WELCOME_BYTES;
+    wait_for_sample(&server, "rialto_queue_bytes", is_stuck).await;
     let began = Instant::now();
     let grace = Browser::join(&server, "Grace").await.connect().await;
     assert_eq!(grace.welcome().rooms.len(), 451);

@@ -8,7 +8,7 @@ use rialto::{
         limits::Limits,
         message::{Content, Message, MessageText, RoomEvent},
         room::RoomSummary,
-        user::{Person, Presence},
+        user::{Person, PersonalSettings, Presence},
     },
     protocol::{
         SUBPROTOCOL,
@@ -66,6 +66,7 @@ pub(crate) struct Welcome {
     pub(crate) user: Person,
     pub(crate) rooms: Vec<RoomSummary>,
     pub(crate) people: Vec<PersonPresence>,
+    pub(crate) settings: PersonalSettings,
     pub(crate) limits: Limits,
     pub(crate) heartbeat: u32,
     pub(crate) build: String,
@@ -165,6 +166,7 @@ impl WsClient {
                     user,
                     rooms,
                     limits,
+                    settings,
                     heartbeat_ms: heartbeat,
                     build,
                     ..
@@ -172,6 +174,7 @@ impl WsClient {
                     user,
                     rooms,
                     people: Vec::new(),
+                    settings,
                     limits,
                     heartbeat,
                     build,
@@ -211,6 +214,11 @@ impl WsClient {
     /// From `welcome`.
     pub(crate) fn me(&self) -> &Person {
         &self.welcome().user
+    }
+
+    /// From `welcome`.
+    pub(crate) fn settings(&self) -> &PersonalSettings {
+        &self.welcome().settings
     }
 
     /// Of `welcome`, by slug.

@@ -233,7 +233,7 @@ mod tests {
         model::{
             CallId, UserId,
             limits::Limits,
-            user::{Role, UserName},
+            user::{PersonalSettings, Role, UserName},
         },
         protocol::ws::ErrorCode,
     };
@@ -262,6 +262,7 @@ mod tests {
             },
             rooms: Vec::new(),
             crowd: 0,
+            settings: PersonalSettings::default(),
             limits: Limits::default(),
             heartbeat_ms: 5_000,
             build: String::new(),

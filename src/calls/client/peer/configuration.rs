@@ -3,9 +3,12 @@
 use crate::model::call::IceServer;
 use js_sys::{Array, Reflect};
 use wasm_bindgen::JsValue;
-use web_sys::{RtcConfiguration, RtcIceServer};
+use web_sys::{RtcConfiguration, RtcIceServer, RtcIceTransportPolicy};
 
-pub(in crate::calls::client) fn rtc_configuration(servers: &[IceServer]) -> RtcConfiguration {
+pub(in crate::calls::client) fn rtc_configuration(
+    servers: &[IceServer],
+    policy: RtcIceTransportPolicy,
+) -> RtcConfiguration {
     let list: Array = servers
         .iter()
         .map(|server| {
@@ -22,6 +25,7 @@ pub(in crate::calls::client) fn rtc_configuration(servers: &[IceServer]) -> RtcC
         .collect();
     let configuration = RtcConfiguration::new();
     configuration.set_ice_servers(&list);
+    configuration.set_ice_transport_policy(policy);
     // Both ends are Rialto pages, so everything shares one transport (RFC 8843), with a third of the candidates.
     let _ = Reflect::set(&configuration, &"bundlePolicy".into(), &"max-bundle".into());
     configuration

@@ -27,15 +27,16 @@ use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
     Event, MediaStream, MediaStreamTrack, MessageEvent, RtcDataChannel, RtcDataChannelInit,
-    RtcDataChannelState, RtcIceCandidateInit, RtcPeerConnection, RtcPeerConnectionIceEvent,
-    RtcPeerConnectionState, RtcRtpTransceiver, RtcRtpTransceiverDirection, RtcRtpTransceiverInit,
-    RtcTrackEvent,
+    RtcDataChannelState, RtcIceCandidateInit, RtcIceTransportPolicy, RtcPeerConnection,
+    RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcRtpTransceiver,
+    RtcRtpTransceiverDirection, RtcRtpTransceiverInit, RtcTrackEvent,
 };
 
 type Handler = Closure<dyn FnMut(Event)>;
 
 pub(super) struct Connection {
     pub(super) rtc: RtcPeerConnection,
+    policy: RtcIceTransportPolicy,
     media_state_channel: RtcDataChannel,
     /// Unreliable. Heartbeats detect a dead path sooner than the browser.
     heartbeat_channel: RtcDataChannel,
@@ -63,9 +64,11 @@ impl Connection {
     pub(super) fn open(
         side: Side,
         ice_servers: &[IceServer],
+        policy: RtcIceTransportPolicy,
         on_event: Box<dyn Fn(PeerEvent)>,
     ) -> Result<Rc<Self>, JsValue> {
-        let rtc = RtcPeerConnection::new_with_configuration(&rtc_configuration(ice_servers))?;
+        let configuration = rtc_configuration(ice_servers, policy);
+        let rtc = RtcPeerConnection::new_with_configuration(&configuration)?;
         let open = |name: &str, init: &RtcDataChannelInit| {
             rtc.create_data_channel_with_data_channel_dict(name, init)
         };
@@ -78,6 +81,7 @@ impl Connection {
         let state = PeerConnectionState::new(side, ice_servers, page_now());
         let connection = Rc::new(Self {
             rtc,
+            policy,
             media_state_channel,
             heartbeat_channel,
             state: RefCell::new(state),
@@ -148,7 +152,7 @@ impl Connection {
             }
             PeerEffect::AddCandidate(candidate) => self.add_candidate(&candidate),
             PeerEffect::SetIceServers(servers) => {
-                let configuration = rtc_configuration(&servers);
+                let configuration = rtc_configuration(&servers, self.policy);
                 if let Err(error) = self
                     .rtc
                     .set_configuration_with_configuration(&configuration)

@@ -32,8 +32,16 @@ impl ChatState {
                 user,
                 rooms,
                 limits,
+                settings,
                 ..
-            } => self.on_welcome(user, rooms, *limits),
+            } => {
+                self.settings.clone_from(settings);
+                self.on_welcome(user, rooms, *limits);
+            }
+            ServerFrame::Settings { settings } => {
+                self.settings.clone_from(settings);
+                self.effects.push(Effect::TypingChanged);
+            }
             ServerFrame::Resumed {
                 room, recovered, ..
             } => self.on_resumed(*room, *recovered),
@@ -120,9 +128,11 @@ impl ChatState {
             self.resume(cursor);
         }
         self.acknowledge(message.id);
+        let author = message.author.id;
         let me = self.current_user.as_ref();
-        let is_mine = me.is_some_and(|me| me.id == message.author.id);
-        if self.rooms.count_message(room, message, is_mine) {
+        let is_mine = me.is_some_and(|me| me.id == author);
+        let is_counted = !is_mine && !self.settings.has_blocked(author);
+        if self.rooms.count_message(room, message, is_counted) {
             self.effects.push(Effect::RoomChanged(room));
         }
         if self.typists.remove(room, message.author.id) {

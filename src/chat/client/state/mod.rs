@@ -22,7 +22,7 @@ use crate::{
         outbox::{Outbox, OutboxEntry},
         room::RoomSummary,
         timeline::Timeline,
-        user::Person,
+        user::{Person, PersonalSettings},
     },
     protocol::ws::{ClientFrame, RoomCursor},
 };
@@ -40,6 +40,7 @@ pub struct ChatState {
     /// Of the latest `welcome`.
     current_user: Option<Person>,
     limits: Option<Limits>,
+    settings: PersonalSettings,
     /// False from `hello` to `welcome`: frames would be dropped; `on_welcome` sends what waits.
     is_welcomed: bool,
     rooms: RoomList,
@@ -76,9 +77,10 @@ impl ChatState {
         &self.outbox
     }
 
-    /// The people typing in a room.
+    /// The people typing in a room, except those whom the user has blocked.
     pub fn typing(&self, room: RoomId) -> impl Iterator<Item = &Person> {
-        self.typists.in_room(room)
+        let typing = self.typists.in_room(room);
+        typing.filter(|person| !self.settings.has_blocked(person.id))
     }
 
     /// `None` before the first connection.

@@ -96,12 +96,17 @@ impl RoomList {
         }
     }
 
-    /// Counts a message once. Returns whether the room changed.
-    pub(super) fn count_message(&mut self, room: RoomId, message: &Message, is_mine: bool) -> bool {
+    /// Counts a message once, and shows its room if it was hidden. Returns whether the room changed.
+    pub(super) fn count_message(
+        &mut self,
+        room: RoomId,
+        message: &Message,
+        is_counted: bool,
+    ) -> bool {
         let Some((known, count)) = self.find_mut(room) else {
             return false;
         };
-        let is_unread = !is_mine && message.content.counts_as_unread();
+        let is_unread = is_counted && message.content.counts_as_unread();
         // The server's last count may be earlier than the head.
         let is_uncounted = is_unread
             && count.add(message.seq)
@@ -110,6 +115,7 @@ impl RoomList {
         let is_head = message.seq > known.head;
         if is_head {
             known.head = message.seq;
+            known.is_hidden = false;
         }
         is_head || is_uncounted
     }

@@ -5,7 +5,10 @@ mod order;
 
 use super::{ChatState, Effect, Timer};
 use crate::{
-    model::{Seq, outbox::Delivery, room::RoomSummary, timeline::Timeline},
+    model::{
+        Seq, message::Message, outbox::Delivery, room::RoomSummary, timeline::Timeline,
+        user::PersonalSettings,
+    },
     protocol::ws::{ClientFrame, ErrorCode, Refusal, ServerFrame},
 };
 use fixture::{
@@ -550,4 +553,47 @@ fn a_late_timer_of_an_earlier_wait_does_nothing() {
         assert_eq!(page.apply(|state| state.on_timer(timer)), []);
     }
     assert_eq!(page.fire_timers(), [fixture::send(1, room(1))]);
+}
+
+#[test]
+fn a_blocked_person_is_neither_counted_nor_typing() {
+    let mut page = Page::welcomed([room(1)]);
+    let here = room(1);
+    let typing = ServerFrame::Typing {
+        room: here,
+        person: person(2),
+    };
+    page.receive(&typing);
+    assert_eq!(page.state.typing(here).count(), 1);
+    let settings = PersonalSettings {
+        blocked: vec![person(2).id],
+        ..PersonalSettings::default()
+    };
+    assert_eq!(
+        page.changes(&ServerFrame::Settings { settings }),
+        ["typing"]
+    );
+    assert_eq!(page.state.typing(here).count(), 0);
+    page.receive(&event(message(1, here, 1)));
+    assert_eq!(page.unread(here), 0);
+    let other = Message {
+        author: person(3),
+        ..message(2, here, 2)
+    };
+    page.receive(&event(other));
+    assert_eq!(page.unread(here), 1);
+}
+
+#[test]
+fn a_hidden_room_is_shown_with_its_next_message() {
+    let mut page = Page::welcomed([room(1)]);
+    let hidden = RoomSummary {
+        is_hidden: true,
+        ..summary(room(1))
+    };
+    page.receive(&ServerFrame::Room { room: hidden });
+    let is_hidden = |page: &Page| page.state.room(room(1)).unwrap().is_hidden;
+    assert!(is_hidden(&page));
+    page.receive(&event(message(1, room(1), 1)));
+    assert!(!is_hidden(&page));
 }

@@ -8,7 +8,7 @@ use crate::{
         message::{Content, Message, MessageText, RoomEvent},
         outbox::Delivery,
         room::{RoomKind, RoomSummary},
-        user::{Person, Role, UserName},
+        user::{Person, PersonalSettings, Role, UserName},
     },
     protocol::ws::{ClientFrame, ErrorCode, Refusal, RoomCursor, ServerFrame},
 };
@@ -160,6 +160,7 @@ pub(super) fn summary_at(id: RoomId, head: Seq, read_seq: Seq) -> RoomSummary {
         head,
         read_seq,
         unread: 0,
+        is_hidden: false,
     }
 }
 
@@ -187,6 +188,7 @@ pub(super) fn welcome(rooms: impl IntoIterator<Item = RoomSummary>) -> ServerFra
         user: person(1),
         rooms: rooms.into_iter().collect(),
         crowd: 1,
+        settings: PersonalSettings::default(),
         limits: Limits::default(),
         heartbeat_ms: 15_000,
         build: "build".to_owned(),
