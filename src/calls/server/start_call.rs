@@ -186,9 +186,7 @@ impl CallRegistry {
         Ok(match block {
             Some(Block::BySelf) => Some(format!("You have blocked {name}. Unblock them to call.")),
             None if calls_from.accepts(two.caller.role, !is_stranger) => None,
-            Some(Block::ByOther) | None => Some(format!(
-                "{name} does not accept calls from you. Send a message instead."
-            )),
+            Some(Block::ByOther) | None => Some(format!("{name} does not accept calls from you.")),
         })
     }
 

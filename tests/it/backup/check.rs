@@ -48,6 +48,11 @@ async fn a_check_names_what_is_wrong_and_what_to_do() {
             "doge",
         ),
         (
+            "UPDATE users SET calls_from = 'friends'".to_owned(),
+            "UPDATE users SET calls_from = 'everyone'".to_owned(),
+            "friends",
+        ),
+        (
             "UPDATE files SET size = 5".to_owned(),
             format!("UPDATE files SET size = {}", FILE_CONTENT.len()),
             "has 23 bytes instead of 5",

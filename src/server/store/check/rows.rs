@@ -8,6 +8,7 @@ use crate::{
         message::{Content, RoomEvent},
         room::MembershipEvent,
         story::Story,
+        user::CallsFrom,
     },
     server::store::{
         Error, Result, Stream,
@@ -42,7 +43,14 @@ pub(super) async fn check_rows(
         })
         .await?;
     table
-        .check("User", "SELECT id, name, role FROM users", decode_person)
+        .check(
+            "User",
+            "SELECT id, name, role, calls_from FROM users",
+            |(id, name, role, calls_from): (String, String, String, String)| {
+                parse::<CallsFrom>(&calls_from)?;
+                decode_person((id, name, role))
+            },
+        )
         .await?;
     table
         .check(
