@@ -23,6 +23,7 @@ use crate::{
         hydration::HydrationBoundary,
         icon::{Glyph, Icon},
         page_visibility::provide_page_visibility,
+        rejected_form::RejectedForm,
         socket::Socket,
         time::LocalClock,
     },
@@ -44,6 +45,7 @@ pub fn App() -> impl IntoView {
     provide_page_visibility();
     LocalClock::provide();
     Theme::provide();
+    RejectedForm::provide();
     let viewer = Viewer::provide();
     let socket = Socket::provide(build);
     let people = PresenceList::provide();

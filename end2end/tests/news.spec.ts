@@ -302,6 +302,19 @@ test("an editor's draft survives a reload and a rejection, and the preview rende
   await expect(page.getByText("Draft restored")).toBeVisible();
   await expect(headline).toHaveValue("A long day");
   await expect(body).toHaveValue("With *many* words.");
+
+  const tooLong = "ß".repeat(45_000);
+  await body.fill(tooLong);
+  await expect(page.getByText("5,000 characters too many. The limit is 40,000.").first()).toBeVisible();
+  await page.reload();
+  await editor.waitUntilConnected();
+  await expect(body, "also of a restored draft").toHaveAttribute("aria-invalid", "true");
+  await page.getByRole("button", { name: "Publish", exact: true }).click();
+  await expect(body, "the browser shows why the form is not sent").toBeFocused();
+  expect(await body.inputValue()).toHaveLength(45_000);
+  await body.fill("With *many* words.");
+  await expect(body).not.toHaveAttribute("aria-invalid");
+
   editor.browserErrors.allow(/400|422/, "the server rejects a blank headline");
   await headline.fill("   ");
   await page.getByRole("button", { name: "Publish", exact: true }).click();

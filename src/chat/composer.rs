@@ -5,20 +5,26 @@ use super::{
     client::{ChatClient, Upload, UploadState, UploadStoreFields, use_chat},
 };
 use crate::{
-    model::{MessageId, Millis, RoomId, UserId, limits, message::MessageText},
+    model::{
+        MessageId, Millis, RoomId, UserId,
+        message::{MessageText, MessageTextError},
+        text_limit::TextLimit,
+    },
     people::use_viewer,
     protocol::ws::ClientFrame,
     ui::{
         browser,
+        char_counter::{CharCounter, ExcessNotice},
         form::FormFailure,
         icon::{Glyph, Icon},
+        rejected_form::{form_action, rejected_value, textarea_content},
         socket::{Socket, use_socket},
     },
 };
 use leptos::{either::Either, ev, html, prelude::*};
 use server_fn::ServerFn;
 use wasm_bindgen::JsCast;
-use web_sys::{FileList, HtmlInputElement};
+use web_sys::{FileList, HtmlInputElement, HtmlTextAreaElement};
 
 const TYPING_INTERVAL: Millis = 3_000;
 const MAX_FIELD_LINES: usize = 8;
@@ -32,6 +38,7 @@ struct ComposerState {
     /// In the storage key, so that the tab's next user does not see the draft.
     author: Option<UserId>,
     field: NodeRef<html::Textarea>,
+    counter: CharCounter,
     lines: RwSignal<usize>,
     error: RwSignal<Option<String>>,
     typing_sent_at: StoredValue<Option<Millis>>,
@@ -45,6 +52,7 @@ impl ComposerState {
             room,
             author: use_viewer().person().map(|me| me.id),
             field: NodeRef::new(),
+            counter: CharCounter::new(TextLimit::MESSAGE),
             lines: RwSignal::new(1),
             error: RwSignal::new(None),
             typing_sent_at: StoredValue::new(None),
@@ -57,16 +65,23 @@ impl ComposerState {
     }
 
     fn restore_draft(self) {
-        if let Some(field) = self.field.get()
+        let Some(field) = self.field.get() else {
+            return;
+        };
+        if field.value().is_empty()
             && let Some(saved) = browser::session_storage_get(&self.storage_key())
-            && field.value().is_empty()
         {
             field.set_value(&saved);
-            self.on_change(&saved);
+        }
+        // Or what was rendered, or typed before hydration.
+        if !field.value().is_empty() {
+            self.on_change(&field);
         }
     }
 
-    fn on_change(self, text: &str) {
+    fn on_change(self, field: &HtmlTextAreaElement) {
+        self.counter.update(field);
+        let text = &field.value();
         self.lines.set(line_count(text));
         self.chat.set_draft(!text.is_empty());
         if text.is_empty() {
@@ -80,7 +95,7 @@ impl ComposerState {
         let Some(field) = self.field.get_untracked() else {
             return;
         };
-        self.on_change(&field.value());
+        self.on_change(&field);
         self.error.set(None);
         let (room, now) = (self.room, browser::monotonic_now());
         let sent_at = self.typing_sent_at.get_value();
@@ -102,11 +117,16 @@ impl ComposerState {
             Ok(text) => {
                 self.chat.send_message(self.room, text);
                 field.set_value("");
-                self.on_change("");
+                self.on_change(&field);
                 self.error.set(None);
                 self.typing_sent_at.set_value(None);
             }
-            Err(why) => self
+            // The counter says by how much.
+            Err(MessageTextError::TooLong { .. }) => {
+                self.error
+                    .set(Some("Not sent: the text is too long.".to_owned()));
+            }
+            Err(why @ MessageTextError::Empty) => self
                 .error
                 .set((!text.trim().is_empty()).then(|| why.to_string())),
         }
@@ -139,6 +159,8 @@ pub fn Composer(
     on_sent: Callback<()>,
 ) -> impl IntoView {
     let draft = ComposerState::new(room);
+    let typed = rejected_value(PostMessage::PATH, "text").unwrap_or_default();
+    let excess_id = format!("excess-{room}");
     Effect::new(move || draft.restore_draft());
     on_cleanup(move || draft.chat.set_draft(false));
 
@@ -165,7 +187,7 @@ pub fn Composer(
         <form
             class="composer"
             method="post"
-            action=PostMessage::url()
+            action=form_action(PostMessage::PATH)
             on:submit=on_submit
             on:drop=on_drop
             on:dragover=|event| event.prevent_default()
@@ -182,6 +204,7 @@ pub fn Composer(
                     },
                 )
             }}
+            <ExcessNotice counter=draft.counter id=excess_id.clone() advice=" Split the text, or send it as a file." />
             <input type="hidden" name="id" value=form_message_id.to_string() />
             <input type="hidden" name="room" value=room.to_string() />
             <input type="hidden" name="slug" value=slug />
@@ -193,7 +216,8 @@ pub fn Composer(
                     dir="auto"
                     rows=move || draft.lines.get().to_string()
                     required
-                    maxlength=limits::MAX_MESSAGE_CHARS.to_string()
+                    aria-describedby=excess_id
+                    aria-invalid=move || draft.counter.aria_invalid()
                     aria-label=format!("Message to {title}")
                     placeholder="Write a message"
                     on:keydown=move |event| {
@@ -204,6 +228,7 @@ pub fn Composer(
                     }
                     on:input=move |_| draft.on_input()
                     on:paste=on_paste
+                    inner_html=textarea_content(&typed)
                 ></textarea>
                 <button type="submit" class="icon-button primary send" aria-label="Send" title="Send">
                     <Icon name=Glyph::Send />

@@ -8,6 +8,7 @@ mod timeline_scroll;
 use super::{
     api::{RoomHistory, find_room_history},
     client::use_chat,
+    page::UnsentText,
     room_list::{CallButtons, presence_word},
 };
 use crate::{
@@ -60,6 +61,7 @@ pub fn RoomPageView() -> impl IntoView {
                     (Err(failure), _) => {
                         view! {
                             <Title text="Chat" />
+                            <UnsentText />
                             <div class="empty">
                                 <FetchFailure failure resource=page />
                                 <p>
