@@ -1,5 +1,8 @@
 //! The message form: text field, draft, attachments, upload progress.
 
+mod staged_list;
+
+use self::staged_list::StagedList;
 use super::{
     api::PostMessage,
     client::{ChatClient, Upload, UploadState, UploadStoreFields, use_chat},
@@ -15,6 +18,7 @@ use crate::{
     ui::{
         browser,
         char_counter::{CharCounter, ExcessNotice},
+        file_drop::{list_files, use_file_drop},
         form::FormFailure,
         icon::{Glyph, Icon},
         rejected_form::{form_action, rejected_value, textarea_content},
@@ -23,8 +27,9 @@ use crate::{
 };
 use leptos::{either::Either, ev, html, prelude::*};
 use server_fn::ServerFn;
+use uuid::Uuid;
 use wasm_bindgen::JsCast;
-use web_sys::{FileList, HtmlInputElement, HtmlTextAreaElement};
+use web_sys::{DataTransfer, File, HtmlInputElement, HtmlTextAreaElement};
 
 const TYPING_INTERVAL: Millis = 3_000;
 const MAX_FIELD_LINES: usize = 8;
@@ -41,13 +46,15 @@ struct ComposerState {
     counter: CharCounter,
     lines: RwSignal<usize>,
     error: RwSignal<Option<String>>,
+    staged: Memo<Vec<Uuid>>,
     typing_sent_at: StoredValue<Option<Millis>>,
 }
 
 impl ComposerState {
     fn new(room: RoomId) -> Self {
+        let chat = use_chat();
         Self {
-            chat: use_chat(),
+            chat,
             socket: use_socket(),
             room,
             author: use_viewer().person().map(|me| me.id),
@@ -55,6 +62,7 @@ impl ComposerState {
             counter: CharCounter::new(TextLimit::MESSAGE),
             lines: RwSignal::new(1),
             error: RwSignal::new(None),
+            staged: chat.staged.in_room(room),
             typing_sent_at: StoredValue::new(None),
         }
     }
@@ -105,46 +113,59 @@ impl ComposerState {
         }
     }
 
-    /// Returns false and keeps the field if the text is invalid.
+    /// Sends the text and the staged files. Returns false and keeps them if the text is invalid.
     fn send(self) -> bool {
         let Some(field) = self.field.get_untracked() else {
             return false;
         };
+        let _ = field.focus();
         let text = field.value();
-        let checked = MessageText::new(&text);
-        let sent = checked.is_ok();
-        match checked {
-            Ok(text) => {
-                self.chat.send_message(self.room, text);
-                field.set_value("");
-                self.on_change(&field);
-                self.error.set(None);
-                self.typing_sent_at.set_value(None);
-            }
+        match MessageText::new(&text) {
+            Ok(text) => self.chat.send_message(self.room, text),
+            Err(MessageTextError::Empty) if self.staged_count() > 0 => {}
             // The counter says by how much.
             Err(MessageTextError::TooLong { .. }) => {
                 self.error
                     .set(Some("Not sent: the text is too long.".to_owned()));
+                return false;
             }
-            Err(why @ MessageTextError::Empty) => self
-                .error
-                .set((!text.trim().is_empty()).then(|| why.to_string())),
+            Err(why @ MessageTextError::Empty) => {
+                self.error
+                    .set((!text.trim().is_empty()).then(|| why.to_string()));
+                return false;
+            }
         }
-        let _ = field.focus();
-        sent
+        self.send_files(self.chat.staged.take(self.room));
+        field.set_value("");
+        self.on_change(&field);
+        self.error.set(None);
+        self.typing_sent_at.set_value(None);
+        true
     }
 
-    /// Returns false without files.
-    fn send_files(self, files: Option<FileList>) -> bool {
-        let Some(files) = files.filter(|files| files.length() > 0) else {
-            return false;
-        };
-        for file in (0..files.length()).filter_map(|at| files.get(at)) {
+    fn send_files(self, files: Vec<File>) {
+        let limits = self.chat.limits();
+        for file in files {
             self.chat
                 .uploads
-                .start(self.socket, self.room, file, self.chat.limits());
+                .start(self.socket, self.room, file, limits);
         }
-        true
+    }
+
+    fn stage_files(self, files: Vec<File>) {
+        self.chat.staged.add(self.room, files);
+        self.error.set(None);
+        self.focus();
+    }
+
+    fn staged_count(self) -> usize {
+        self.staged.with_untracked(Vec::len)
+    }
+
+    fn focus(self) {
+        if let Some(field) = self.field.get_untracked() {
+            let _ = field.focus();
+        }
     }
 }
 
@@ -174,26 +195,24 @@ pub fn Composer(
         send();
     };
     let on_paste = move |event: ev::ClipboardEvent| {
-        if draft.send_files(event.clipboard_data().and_then(|data| data.files())) {
+        if let Some(files) = event.clipboard_data().as_ref().and_then(pasted_files) {
             event.prevent_default();
+            draft.stage_files(files);
         }
     };
-    let on_drop = move |event: ev::DragEvent| {
-        if draft.send_files(event.data_transfer().and_then(|data| data.files())) {
-            event.prevent_default();
-        }
-    };
+    let file_drop = use_file_drop();
+    Effect::new(move || file_drop.receive(move |files| draft.stage_files(files)));
     view! {
         <form
             class="composer"
             method="post"
             action=form_action(PostMessage::PATH)
+            class:files-over=move || file_drop.is_over()
             on:submit=on_submit
-            on:drop=on_drop
-            on:dragover=|event| event.prevent_default()
         >
             <FormFailure path=PostMessage::PATH />
             <UploadList room />
+            <StagedList room on_removed=Callback::new(move |()| draft.focus()) />
             {move || {
                 let problem = draft.error.get()?;
                 Some(
@@ -215,7 +234,7 @@ pub fn Composer(
                     name="text"
                     dir="auto"
                     rows=move || draft.lines.get().to_string()
-                    required
+                    required=move || draft.staged.with(Vec::is_empty)
                     aria-describedby=excess_id
                     aria-invalid=move || draft.counter.aria_invalid()
                     aria-label=format!("Message to {title}")
@@ -250,6 +269,21 @@ fn is_touch() -> bool {
         .is_some_and(|query| query.matches())
 }
 
+/// `None` if there are none, or text as well: spreadsheets and word processors add a picture of it.
+fn pasted_files(data: &DataTransfer) -> Option<Vec<File>> {
+    let files = list_files(data.files());
+    let text = data.get_data("text/plain").unwrap_or_default();
+    let names: Vec<String> = files.iter().map(File::name).collect();
+    (!files.is_empty() && is_only_names(&text, &names)).then_some(files)
+}
+
+/// Whether a text has nothing but names or paths of the files, which file managers add.
+fn is_only_names(text: &str, names: &[String]) -> bool {
+    text.lines()
+        .map(str::trim)
+        .all(|line| line.is_empty() || names.iter().any(|name| line.ends_with(name.as_str())))
+}
+
 /// Soft wraps do not count.
 fn line_count(text: &str) -> usize {
     (text.matches('\n').count() + 1).min(MAX_FIELD_LINES)
@@ -263,7 +297,7 @@ fn AttachButton(draft: ComposerState) -> impl IntoView {
             .target()
             .and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
         if let Some(input) = input {
-            draft.send_files(input.files());
+            draft.send_files(list_files(input.files()));
             // Choosing the same file again must fire `change`.
             input.set_value("");
         }
@@ -336,7 +370,16 @@ fn UploadRow(id: MessageId) -> impl IntoView {
 
 #[cfg(test)]
 mod tests {
-    use super::line_count;
+    use super::{is_only_names, line_count};
+
+    #[test]
+    fn names_of_copied_files_are_no_text() {
+        let names = ["a.png".to_owned(), "b.png".to_owned()];
+        assert!(is_only_names("", &names));
+        assert!(is_only_names("/home/ada/a.png\r\nb.png\n", &names));
+        assert!(!is_only_names("Quarter\tSales", &names));
+        assert!(!is_only_names("a.png\nand more", &names));
+    }
 
     #[test]
     fn the_field_grows_with_its_lines_and_stops() {

@@ -5,6 +5,7 @@ pub mod browser;
 pub mod browser_state;
 pub mod build;
 pub mod char_counter;
+pub mod file_drop;
 pub mod findings;
 pub mod form;
 pub mod hydration;
