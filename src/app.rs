@@ -20,9 +20,11 @@ use crate::{
     ui::{
         avatar::Avatar,
         build::{BuildTracker, NewBuildNotice},
+        file_drop::FileDrop,
         hydration::HydrationBoundary,
         icon::{Glyph, Icon},
         page_visibility::provide_page_visibility,
+        rejected_form::RejectedForm,
         socket::Socket,
         time::LocalClock,
     },
@@ -44,6 +46,8 @@ pub fn App() -> impl IntoView {
     provide_page_visibility();
     LocalClock::provide();
     Theme::provide();
+    RejectedForm::provide();
+    let file_drop = FileDrop::provide();
     let viewer = Viewer::provide();
     let socket = Socket::provide(build);
     let people = PresenceList::provide();
@@ -79,11 +83,12 @@ pub fn App() -> impl IntoView {
         chat.subscribe(viewer.person().map(|me| me.id));
         calls_loader.start_buffering(socket);
         news.start();
+        file_drop.start();
     });
     Effect::new(move || {
-        // Closing the page would lose an upload.
+        // Closing the page would lose files.
         window_event_listener(leptos::ev::beforeunload, move |event| {
-            if untrack(|| chat.uploads.has_active()) {
+            if untrack(|| chat.uploads.has_active() || chat.staged.has_any()) {
                 event.prevent_default();
             }
         });

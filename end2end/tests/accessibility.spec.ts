@@ -153,8 +153,11 @@ test("temporary elements: a pill, an interruption, a menu, a failure, an outage"
   visitAnonymously,
   publisher,
 }) => {
-  await publisher.publish({ headline: "Before" });
+  for (const headline of ["First", "Second", "Third"]) await publisher.publish({ headline });
   const reader = await visitAnonymously();
+  // At the top of the page there would be no pill.
+  await reader.page.setViewportSize({ width: 1280, height: 300 });
+  await reader.news.headline("First").scrollIntoViewIfNeeded();
   await publisher.publish({ headline: "New" });
   await expect(reader.news.pill).toBeVisible();
   await expectAccessible(reader, "a pill");

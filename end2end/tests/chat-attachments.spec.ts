@@ -1,5 +1,6 @@
 /** Files sent to a room. */
 import { readFile } from "node:fs/promises";
+import type { Locator } from "@playwright/test";
 import { expect, test } from "./support/fixtures.ts";
 import { duskPng } from "./support/png.ts";
 
@@ -44,6 +45,70 @@ test(
     expect(await grace.page.evaluate(() => window.instrumentation.layoutShiftSum)).toBe(shifted);
   },
 );
+
+/** Pastes or drops what a page receives from another program. Returns whether the browser would act on it as well. */
+async function transfer(
+  target: Locator,
+  type: "paste" | "dragover" | "drop",
+  data: { text?: string; image?: Buffer },
+): Promise<boolean> {
+  const { text, image } = data;
+  return target.evaluate(
+    (element, { type, text, bytes }) => {
+      const data = new DataTransfer();
+      if (text !== undefined) data.setData("text/plain", text);
+      if (bytes !== undefined) data.items.add(new File([new Uint8Array(bytes)], "image.png", { type: "image/png" }));
+      const options = { bubbles: true, cancelable: true };
+      return element.dispatchEvent(
+        type === "paste"
+          ? new ClipboardEvent(type, { ...options, clipboardData: data })
+          : new DragEvent(type, { ...options, dataTransfer: data }),
+      );
+    },
+    { type, text, bytes: image && [...image] },
+  );
+}
+
+test("a pasted or dropped picture is shown before it is sent, and text of the same copy is preferred", async ({
+  join,
+}) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const { chat, page } = ada;
+  const image = duskPng(40, 30);
+  const staged = page.getByRole("list", { name: "Files to send" }).getByRole("listitem");
+  expect(await transfer(chat.composer, "paste", { text: "1\t2", image }), "the browser pastes text").toBe(true);
+  await expect(staged).toHaveCount(0);
+
+  expect(await transfer(chat.composer, "paste", { image })).toBe(false);
+  await expect(staged).toHaveCount(1);
+  await expect.poll(() => staged.locator("img").evaluate((img: HTMLImageElement) => img.naturalWidth)).toBe(40);
+  await staged.getByRole("button", { name: "Remove image.png" }).click();
+  await expect(staged).toHaveCount(0);
+  await expect(chat.composer).toBeFocused();
+
+  expect(await transfer(chat.timeline, "dragover", { image })).toBe(false);
+  await expect(page.locator(".composer")).toHaveClass(/files-over/);
+  expect(await transfer(chat.timeline, "drop", { image }), "anywhere on the page").toBe(false);
+  await expect(page.locator(".composer")).not.toHaveClass(/files-over/);
+  await expect(staged).toHaveCount(1);
+  await chat.roomLink("General").click();
+  expect(await transfer(chat.composer, "dragover", { text: "Words" }), "text is the field's").toBe(true);
+  await chat.sendMessage("With a picture");
+  await expect(staged).toHaveCount(0);
+  for (const { chat } of [ada, grace]) {
+    await expect(chat.message("With a picture")).toBeVisible();
+    await expect(chat.messages.getByRole("img", { name: "image.png" })).toHaveCount(1);
+  }
+
+  await transfer(chat.composer, "paste", { image });
+  await page.getByRole("button", { name: "Send", exact: true }).click();
+  await expect(grace.chat.messages.getByRole("img", { name: "image.png" }), "without words").toHaveCount(2);
+
+  await ada.open("/");
+  for (const type of ["dragover", "drop"] as const) {
+    expect(await transfer(page.locator("main"), type, { image }), "no page is left by a drop").toBe(false);
+  }
+});
 
 test("any other file downloads unchanged and as an attachment, and strangers cannot fetch it", async ({
   join,

@@ -17,6 +17,37 @@ async function sendAcknowledged(visitor: Visitor, texts: string[]): Promise<void
 
 const numberedTexts = (count: number, word = "Line") => Array.from({ length: count }, (_, at) => `${word} ${at + 1}`);
 
+test("a message that is too long is kept, and counted as the server counts", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const { chat, page } = ada;
+  // Each is one character, and two UTF-16 code units.
+  const longest = "😀".repeat(4_000);
+  await chat.sendMessage(longest);
+  await expect(grace.chat.messages.locator(".message-text").first()).toHaveText(longest);
+
+  const tooLong = "a".repeat(20_000);
+  await chat.composer.fill(tooLong);
+  await expect(chat.composer).toHaveAttribute("aria-invalid", "true");
+  await expect(chat.composer).toHaveAccessibleDescription(/^16,000 characters too many. The limit is 4,000. Split/);
+  const announced = page.locator(".composer [aria-live=polite]").filter({ hasText: "too many" });
+  await expect(announced).toHaveText("16,000 characters too many. The limit is 4,000.");
+  await chat.composer.press("End");
+  await chat.composer.press("b");
+  await expect(chat.composer).toHaveAccessibleDescription(/^16,001 characters/);
+  await expect(announced, "not with each key").toHaveText("16,000 characters too many. The limit is 4,000.");
+  await chat.composer.press("Enter");
+  await expect(page.getByText("Not sent: the text is too long.")).toBeVisible();
+  await page.getByRole("button", { name: "Send", exact: true }).click();
+  await page.reload();
+  await ada.waitUntilConnected();
+  await expect(chat.composer, "the draft is kept").toHaveAccessibleDescription(/^16,001 characters/);
+  expect(await chat.composer.inputValue()).toHaveLength(20_001);
+  await chat.sendMessage("a".repeat(4_000));
+  await expect(chat.composer).not.toHaveAttribute("aria-invalid");
+  await chat.expectAllAcknowledged();
+  expect(await chat.sentTexts()).toEqual([longest, "a".repeat(4_000)]);
+});
+
 test(
   "unread messages are counted on every page, marked where they begin, and read once seen",
   { tag: "@nodes" },

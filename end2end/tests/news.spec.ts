@@ -14,12 +14,20 @@ async function publishStories(publisher: Publisher, count: number): Promise<void
 }
 
 test(
-  "stories from the API, an editor and the command line are counted by a pill and do not move the list",
+  "a new story appears at once at the top of the page; further down stories are counted by a pill and do not move the list",
   { tag: "@nodes" },
   async ({ visitAnonymously, joinAsAdministrator, publisher, server }) => {
     await publishStories(publisher, 12);
     const reader = await visitAnonymously();
     const { page, news } = reader;
+    await publisher.publish({ headline: "Top of the page" });
+    await expect(news.headlines.first()).toHaveText("Top of the page");
+    await expect(news.arrival).toHaveText("New story: Top of the page");
+    await expect(news.pill).toHaveCount(0);
+    const arrived = page.locator(".stories > li").first();
+    await expect(arrived).toHaveCSS("animation-duration", "0.22s");
+    await page.emulateMedia({ reducedMotion: "reduce" });
+    await expect(arrived).toHaveCSS("animation-duration", "0s");
     const visibleHeadline = news.headline("Story 4");
     await visibleHeadline.scrollIntoViewIfNeeded();
     const before = await visibleHeadline.boundingBox();
@@ -46,6 +54,7 @@ test(
     await expect(news.headlines.nth(1)).toHaveText("From the editor's page");
     await expect(news.headlines.nth(2)).toHaveText("From the agency");
     await expect(news.headlines.first()).toBeInViewport();
+    await expect(news.arrival, "a pill is its own announcement").toHaveText("New story: Top of the page");
     await expect(news.pill).toHaveCount(0);
     await expect(page.getByText("Night desk")).toBeVisible();
   },
@@ -165,12 +174,10 @@ test(
     await publisher.publish({ headline: "While away 2", urgency: "breaking" });
     await expect(news.interruption).toBeVisible();
     await reader.goOnline();
-    await expect(news.pill).toHaveText("2 new stories");
+    await expect(news.headlines).toHaveText(["While away 2", "While away 1", "Before"]);
     await expect(news.interruption).toHaveCount(0);
     await expect(news.banner).toContainText("While away 2");
     await publisher.publish({ headline: "After" });
-    await expect(news.pill).toHaveText("3 new stories");
-    await news.pill.click();
     await expect(news.headlines).toHaveText(["After", "While away 2", "While away 1", "Before"]);
   },
 );
@@ -200,11 +207,9 @@ test("a page whose stream lost a story connects again and shows it", async ({ vi
   await expect.poll(() => streams.length).toBe(1);
   await publisher.publish({ headline: "Lost" });
   await publisher.publish({ headline: "Received" });
-  await expect(news.pill).toHaveText("2 new stories");
+  await expect(news.headlines).toHaveText(["Received", "Lost", "Before"]);
   expect(streams, "the page connected again").toHaveLength(2);
   await publisher.publish({ headline: "Afterwards" });
-  await expect(news.pill).toHaveText("3 new stories");
-  await news.pill.click();
   await expect(news.headlines).toHaveText(["Afterwards", "Received", "Lost", "Before"]);
 });
 
@@ -222,10 +227,8 @@ test(
     expect(await server.runCli("news", "publish", "Meanwhile")).toContain("No server is running");
     await server.launch();
     // After an outage of some ten seconds, the next attempt may be sixteen away.
-    await expect(reader.news.pill).toHaveText("1 new story", { timeout: 30_000 });
+    await expect(reader.news.headlines).toHaveText(["Meanwhile", "Before"], { timeout: 30_000 });
     await expect(reader.news.interruption).toHaveCount(0);
-    await reader.news.pill.click();
-    await expect(reader.news.headlines).toHaveText(["Meanwhile", "Before"]);
   },
 );
 
@@ -241,8 +244,6 @@ test.describe("with a replay of 2 events", { tag: "@nodes" }, () => {
     await reader.goOffline();
     for (const at of [1, 2, 3, 4]) await publisher.publish({ headline: `Away ${at}` });
     await reader.goOnline();
-    await expect(reader.news.pill).toHaveText("4 new stories");
-    await reader.news.pill.click();
     await expect(reader.news.headlines).toHaveText(["Away 4", "Away 3", "Away 2", "Away 1", "Before"]);
   });
 });
@@ -264,8 +265,6 @@ test("older stories are on the next page, and a topic filters the list, which st
   await expect(news.headlines).toHaveText(["A match"]);
   await publisher.publish({ headline: "A ship", topic: "Harbour" });
   await publisher.publish({ headline: "Another match", topic: "Sports" });
-  await expect(news.pill).toHaveText("1 new story");
-  await news.pill.click();
   await expect(news.headlines).toHaveText(["Another match", "A match"]);
 });
 
@@ -302,6 +301,19 @@ test("an editor's draft survives a reload and a rejection, and the preview rende
   await expect(page.getByText("Draft restored")).toBeVisible();
   await expect(headline).toHaveValue("A long day");
   await expect(body).toHaveValue("With *many* words.");
+
+  const tooLong = "ß".repeat(45_000);
+  await body.fill(tooLong);
+  await expect(page.getByText("5,000 characters too many. The limit is 40,000.").first()).toBeVisible();
+  await page.reload();
+  await editor.waitUntilConnected();
+  await expect(body, "also of a restored draft").toHaveAttribute("aria-invalid", "true");
+  await page.getByRole("button", { name: "Publish", exact: true }).click();
+  await expect(body, "the browser shows why the form is not sent").toBeFocused();
+  expect(await body.inputValue()).toHaveLength(45_000);
+  await body.fill("With *many* words.");
+  await expect(body).not.toHaveAttribute("aria-invalid");
+
   editor.browserErrors.allow(/400|422/, "the server rejects a blank headline");
   await headline.fill("   ");
   await page.getByRole("button", { name: "Publish", exact: true }).click();

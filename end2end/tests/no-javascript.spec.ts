@@ -37,6 +37,23 @@ test("a newcomer picks a name and posts a message, which others see live", { tag
   expect(await grace.chat.sentTexts(), "a reload does not post again").toHaveLength(2);
 });
 
+test("a message and a room's name that are refused are kept", async ({ joinAsAdministrator }) => {
+  const { page, chat } = await joinAsAdministrator({ ...WITHOUT_JAVASCRIPT, startPath: "/chat/general" });
+  const tooLong = "a".repeat(4_001);
+  await chat.composer.fill(tooLong);
+  await page.getByRole("button", { name: "Send", exact: true }).click();
+  await expect(page.getByText("at most 4000 characters; this one has 4001")).toBeVisible();
+  await expect(chat.composer).toHaveValue(tooLong);
+  await chat.composer.fill("Shorter");
+  await page.getByRole("button", { name: "Send", exact: true }).click();
+  await expect(chat.message("Shorter")).toBeVisible();
+  await page.getByText("New room").click();
+  await page.getByLabel("Name").fill("general");
+  await page.getByRole("button", { name: "Create room" }).click();
+  await expect(chat.rooms.getByRole("alert")).toBeVisible();
+  await expect(page.getByLabel("Name")).toHaveValue("general");
+});
+
 test("older messages are on pages with links both ways", async ({ join }) => {
   const ada = await join("Ada");
   await ada.chat.sendMessages(Array.from({ length: 120 }, (_, at) => `Line ${at + 1}`));

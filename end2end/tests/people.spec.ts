@@ -73,7 +73,6 @@ for (const javaScriptEnabled of [true, false]) {
       // Turns off the browser's validation, to reach the server's.
       await form.evaluate((element: HTMLFormElement) => {
         element.noValidate = true;
-        element.querySelector("#pick-name")?.removeAttribute("maxlength");
       });
       await form.getByLabel("Name").fill(name);
       await form.getByRole("button", { name: "Join" }).click();
@@ -81,6 +80,7 @@ for (const javaScriptEnabled of [true, false]) {
     const refusal = form.getByRole("alert");
     await submit("gRACE");
     await expect(refusal).toContainText("That name is taken");
+    await expect(form.getByLabel("Name"), "the form keeps its input").toHaveValue("gRACE");
     await submit("   ");
     await expect(refusal).toContainText("Enter at least one character");
     await submit("x".repeat(41));
@@ -89,6 +89,25 @@ for (const javaScriptEnabled of [true, false]) {
     await expect(page).toHaveURL(/\/chat$/);
   });
 }
+
+test("a name that is too long is kept, with its excess in words, and not sent", async ({ visitAnonymously }) => {
+  const { page } = await visitAnonymously({ startPath: "/signin?next=%2Fcalls" });
+  const form = page.locator("form").filter({ hasText: "Pick a name" });
+  const name = form.getByLabel("Name");
+  const tooLong = "Name ".repeat(9);
+  await name.fill(`  ${tooLong}`);
+  await expect(name, "white space at the ends does not count").toHaveAccessibleDescription(/4 characters too many/);
+  await expect(name).toHaveAttribute("aria-invalid", "true");
+  await form.getByRole("button", { name: "Join" }).click();
+  await expect(name, "the browser shows why the form is not sent").toBeFocused();
+  await expect(name).toHaveValue(`  ${tooLong}`);
+  // Each emoji is one character, and two UTF-16 code units.
+  await name.fill("😀".repeat(40));
+  await expect(form.getByText("too many")).toHaveCount(0);
+  await form.getByRole("button", { name: "Join" }).click();
+  await expect(page.locator(".account-name")).toHaveText("😀".repeat(40));
+  await expect(page).toHaveURL(/\/calls$/);
+});
 
 test("name and theme can be changed in the settings", async ({ join }) => {
   const { page } = await join("Ada", { startPath: "/settings" });

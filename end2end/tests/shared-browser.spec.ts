@@ -4,7 +4,7 @@ import { TEST_PASSWORD, expect, test } from "./support/fixtures.ts";
 test("a double click on Join creates one guest", { tag: "@nodes" }, async ({ visitAnonymously }) => {
   const newcomer = await visitAnonymously({ startPath: "/signin?next=/chat/general" });
   const { page } = newcomer;
-  await page.route("**/fn/pick-name", async (route) => {
+  await page.route(/\/signin\?.*form=/, async (route) => {
     await new Promise((resolve) => setTimeout(resolve, 150));
     await route.continue();
   });

@@ -1,24 +1,35 @@
 //! The message form: text field, draft, attachments, upload progress.
 
+mod staged_list;
+
+use self::staged_list::StagedList;
 use super::{
     api::PostMessage,
     client::{ChatClient, Upload, UploadState, UploadStoreFields, use_chat},
 };
 use crate::{
-    model::{MessageId, Millis, RoomId, UserId, limits, message::MessageText},
+    model::{
+        MessageId, Millis, RoomId, UserId,
+        message::{MessageText, MessageTextError},
+        text_limit::TextLimit,
+    },
     people::use_viewer,
     protocol::ws::ClientFrame,
     ui::{
         browser,
+        char_counter::{CharCounter, ExcessNotice},
+        file_drop::{list_files, use_file_drop},
         form::FormFailure,
         icon::{Glyph, Icon},
+        rejected_form::{form_action, rejected_value, textarea_content},
         socket::{Socket, use_socket},
     },
 };
 use leptos::{either::Either, ev, html, prelude::*};
 use server_fn::ServerFn;
+use uuid::Uuid;
 use wasm_bindgen::JsCast;
-use web_sys::{FileList, HtmlInputElement};
+use web_sys::{DataTransfer, File, HtmlInputElement, HtmlTextAreaElement};
 
 const TYPING_INTERVAL: Millis = 3_000;
 const MAX_FIELD_LINES: usize = 8;
@@ -32,21 +43,26 @@ struct ComposerState {
     /// In the storage key, so that the tab's next user does not see the draft.
     author: Option<UserId>,
     field: NodeRef<html::Textarea>,
+    counter: CharCounter,
     lines: RwSignal<usize>,
     error: RwSignal<Option<String>>,
+    staged: Memo<Vec<Uuid>>,
     typing_sent_at: StoredValue<Option<Millis>>,
 }
 
 impl ComposerState {
     fn new(room: RoomId) -> Self {
+        let chat = use_chat();
         Self {
-            chat: use_chat(),
+            chat,
             socket: use_socket(),
             room,
             author: use_viewer().person().map(|me| me.id),
             field: NodeRef::new(),
+            counter: CharCounter::new(TextLimit::MESSAGE),
             lines: RwSignal::new(1),
             error: RwSignal::new(None),
+            staged: chat.staged.in_room(room),
             typing_sent_at: StoredValue::new(None),
         }
     }
@@ -57,16 +73,23 @@ impl ComposerState {
     }
 
     fn restore_draft(self) {
-        if let Some(field) = self.field.get()
+        let Some(field) = self.field.get() else {
+            return;
+        };
+        if field.value().is_empty()
             && let Some(saved) = browser::session_storage_get(&self.storage_key())
-            && field.value().is_empty()
         {
             field.set_value(&saved);
-            self.on_change(&saved);
+        }
+        // Or what was rendered, or typed before hydration.
+        if !field.value().is_empty() {
+            self.on_change(&field);
         }
     }
 
-    fn on_change(self, text: &str) {
+    fn on_change(self, field: &HtmlTextAreaElement) {
+        self.counter.update(field);
+        let text = &field.value();
         self.lines.set(line_count(text));
         self.chat.set_draft(!text.is_empty());
         if text.is_empty() {
@@ -80,7 +103,7 @@ impl ComposerState {
         let Some(field) = self.field.get_untracked() else {
             return;
         };
-        self.on_change(&field.value());
+        self.on_change(&field);
         self.error.set(None);
         let (room, now) = (self.room, browser::monotonic_now());
         let sent_at = self.typing_sent_at.get_value();
@@ -90,41 +113,59 @@ impl ComposerState {
         }
     }
 
-    /// Returns false and keeps the field if the text is invalid.
+    /// Sends the text and the staged files. Returns false and keeps them if the text is invalid.
     fn send(self) -> bool {
         let Some(field) = self.field.get_untracked() else {
             return false;
         };
-        let text = field.value();
-        let checked = MessageText::new(&text);
-        let sent = checked.is_ok();
-        match checked {
-            Ok(text) => {
-                self.chat.send_message(self.room, text);
-                field.set_value("");
-                self.on_change("");
-                self.error.set(None);
-                self.typing_sent_at.set_value(None);
-            }
-            Err(why) => self
-                .error
-                .set((!text.trim().is_empty()).then(|| why.to_string())),
-        }
         let _ = field.focus();
-        sent
+        let text = field.value();
+        match MessageText::new(&text) {
+            Ok(text) => self.chat.send_message(self.room, text),
+            Err(MessageTextError::Empty) if self.staged_count() > 0 => {}
+            // The counter says by how much.
+            Err(MessageTextError::TooLong { .. }) => {
+                self.error
+                    .set(Some("Not sent: the text is too long.".to_owned()));
+                return false;
+            }
+            Err(why @ MessageTextError::Empty) => {
+                self.error
+                    .set((!text.trim().is_empty()).then(|| why.to_string()));
+                return false;
+            }
+        }
+        self.send_files(self.chat.staged.take(self.room));
+        field.set_value("");
+        self.on_change(&field);
+        self.error.set(None);
+        self.typing_sent_at.set_value(None);
+        true
     }
 
-    /// Returns false without files.
-    fn send_files(self, files: Option<FileList>) -> bool {
-        let Some(files) = files.filter(|files| files.length() > 0) else {
-            return false;
-        };
-        for file in (0..files.length()).filter_map(|at| files.get(at)) {
+    fn send_files(self, files: Vec<File>) {
+        let limits = self.chat.limits();
+        for file in files {
             self.chat
                 .uploads
-                .start(self.socket, self.room, file, self.chat.limits());
+                .start(self.socket, self.room, file, limits);
         }
-        true
+    }
+
+    fn stage_files(self, files: Vec<File>) {
+        self.chat.staged.add(self.room, files);
+        self.error.set(None);
+        self.focus();
+    }
+
+    fn staged_count(self) -> usize {
+        self.staged.with_untracked(Vec::len)
+    }
+
+    fn focus(self) {
+        if let Some(field) = self.field.get_untracked() {
+            let _ = field.focus();
+        }
     }
 }
 
@@ -139,6 +180,8 @@ pub fn Composer(
     on_sent: Callback<()>,
 ) -> impl IntoView {
     let draft = ComposerState::new(room);
+    let typed = rejected_value(PostMessage::PATH, "text").unwrap_or_default();
+    let excess_id = format!("excess-{room}");
     Effect::new(move || draft.restore_draft());
     on_cleanup(move || draft.chat.set_draft(false));
 
@@ -152,26 +195,24 @@ pub fn Composer(
         send();
     };
     let on_paste = move |event: ev::ClipboardEvent| {
-        if draft.send_files(event.clipboard_data().and_then(|data| data.files())) {
+        if let Some(files) = event.clipboard_data().as_ref().and_then(pasted_files) {
             event.prevent_default();
+            draft.stage_files(files);
         }
     };
-    let on_drop = move |event: ev::DragEvent| {
-        if draft.send_files(event.data_transfer().and_then(|data| data.files())) {
-            event.prevent_default();
-        }
-    };
+    let file_drop = use_file_drop();
+    Effect::new(move || file_drop.receive(move |files| draft.stage_files(files)));
     view! {
         <form
             class="composer"
             method="post"
-            action=PostMessage::url()
+            action=form_action(PostMessage::PATH)
+            class:files-over=move || file_drop.is_over()
             on:submit=on_submit
-            on:drop=on_drop
-            on:dragover=|event| event.prevent_default()
         >
             <FormFailure path=PostMessage::PATH />
             <UploadList room />
+            <StagedList room on_removed=Callback::new(move |()| draft.focus()) />
             {move || {
                 let problem = draft.error.get()?;
                 Some(
@@ -182,6 +223,7 @@ pub fn Composer(
                     },
                 )
             }}
+            <ExcessNotice counter=draft.counter id=excess_id.clone() advice=" Split the text, or send it as a file." />
             <input type="hidden" name="id" value=form_message_id.to_string() />
             <input type="hidden" name="room" value=room.to_string() />
             <input type="hidden" name="slug" value=slug />
@@ -192,8 +234,9 @@ pub fn Composer(
                     name="text"
                     dir="auto"
                     rows=move || draft.lines.get().to_string()
-                    required
-                    maxlength=limits::MAX_MESSAGE_CHARS.to_string()
+                    required=move || draft.staged.with(Vec::is_empty)
+                    aria-describedby=excess_id
+                    aria-invalid=move || draft.counter.aria_invalid()
                     aria-label=format!("Message to {title}")
                     placeholder="Write a message"
                     on:keydown=move |event| {
@@ -204,6 +247,7 @@ pub fn Composer(
                     }
                     on:input=move |_| draft.on_input()
                     on:paste=on_paste
+                    inner_html=textarea_content(&typed)
                 ></textarea>
                 <button type="submit" class="icon-button primary send" aria-label="Send" title="Send">
                     <Icon name=Glyph::Send />
@@ -225,6 +269,21 @@ fn is_touch() -> bool {
         .is_some_and(|query| query.matches())
 }
 
+/// `None` if there are none, or text as well: spreadsheets and word processors add a picture of it.
+fn pasted_files(data: &DataTransfer) -> Option<Vec<File>> {
+    let files = list_files(data.files());
+    let text = data.get_data("text/plain").unwrap_or_default();
+    let names: Vec<String> = files.iter().map(File::name).collect();
+    (!files.is_empty() && is_only_names(&text, &names)).then_some(files)
+}
+
+/// Whether a text has nothing but names or paths of the files, which file managers add.
+fn is_only_names(text: &str, names: &[String]) -> bool {
+    text.lines()
+        .map(str::trim)
+        .all(|line| line.is_empty() || names.iter().any(|name| line.ends_with(name.as_str())))
+}
+
 /// Soft wraps do not count.
 fn line_count(text: &str) -> usize {
     (text.matches('\n').count() + 1).min(MAX_FIELD_LINES)
@@ -238,7 +297,7 @@ fn AttachButton(draft: ComposerState) -> impl IntoView {
             .target()
             .and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
         if let Some(input) = input {
-            draft.send_files(input.files());
+            draft.send_files(list_files(input.files()));
             // Choosing the same file again must fire `change`.
             input.set_value("");
         }
@@ -311,7 +370,16 @@ fn UploadRow(id: MessageId) -> impl IntoView {
 
 #[cfg(test)]
 mod tests {
-    use super::line_count;
+    use super::{is_only_names, line_count};
+
+    #[test]
+    fn names_of_copied_files_are_no_text() {
+        let names = ["a.png".to_owned(), "b.png".to_owned()];
+        assert!(is_only_names("", &names));
+        assert!(is_only_names("/home/ada/a.png\r\nb.png\n", &names));
+        assert!(!is_only_names("Quarter\tSales", &names));
+        assert!(!is_only_names("a.png\nand more", &names));
+    }
 
     #[test]
     fn the_field_grows_with_its_lines_and_stops() {

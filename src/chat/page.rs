@@ -1,23 +1,46 @@
 //! `/chat`: the layout with the sidebar, and the page without a selected room.
 
 use super::{
-    api::find_sidebar, client::use_chat, connection_banner::ConnectionBanner, room_list::RoomList,
+    api::{PostMessage, find_sidebar},
+    client::use_chat,
+    connection_banner::ConnectionBanner,
+    room_list::RoomList,
 };
 use crate::{
-    people::{RequireSession, use_presence},
+    people::{RequireSession, use_presence, use_viewer},
     ui::{
         icon::{Glyph, Icon},
         refetch::{FetchFailure, refetch_on_reconnect},
+        rejected_form::{rejected_value, textarea_content},
     },
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::{components::Outlet, hooks::use_params_map};
+use server_fn::ServerFn;
 
 /// The layout of every chat page.
 #[component]
 pub fn ChatLayout() -> impl IntoView {
-    view! { <RequireSession what="Pick a name to chat." children=|_| view! { <ChatColumns /> }.into_any() /> }
+    let is_signed_out = use_viewer().person().is_none();
+    view! {
+        {is_signed_out.then(|| view! { <UnsentText /> })}
+        <RequireSession what="Pick a name to chat." children=|_| view! { <ChatColumns /> }.into_any() />
+    }
+}
+
+/// The text of a refused form, where no composer can keep it.
+#[component]
+pub(super) fn UnsentText() -> impl IntoView {
+    let text = rejected_value(PostMessage::PATH, "text");
+    text.map(|text| {
+        view! {
+            <div class="page field">
+                <label for="unsent-text">"Your message was not sent. Copy it:"</label>
+                <textarea id="unsent-text" rows="5" readonly inner_html=textarea_content(&text)></textarea>
+            </div>
+        }
+    })
 }
 
 #[component]

@@ -9,6 +9,7 @@ use crate::{
         RoomId, UserId,
         call::Media,
         room::RoomKind,
+        text_limit::TextLimit,
         user::{Person, Presence},
     },
     people::{UnlistedCount, use_call_actions, use_presence, use_viewer},
@@ -18,6 +19,7 @@ use crate::{
         form::{ActionFailure, Field, SubmitButton, on_answer},
         icon::{Glyph, Icon},
         role_mark::RoleMark,
+        rejected_form::rejected_value,
         time::LocalClock,
     },
 };
@@ -195,8 +197,12 @@ fn NewRoom() -> impl IntoView {
     let create = ServerAction::<CreateRoom>::new();
     open_answered_room(create);
     let query = use_query_map();
+    let rejected = rejected_value(CreateRoom::PATH, "name");
     // The failure of a refused form is shown inside.
-    let is_refused = move || query.with(|query| query.get_str("__path") == Some(CreateRoom::PATH));
+    let was_rejected = rejected.is_some();
+    let is_refused = move || {
+        was_rejected || query.with(|query| query.get_str("__path") == Some(CreateRoom::PATH))
+    };
     let details = NodeRef::<html::Details>::new();
     let form = NodeRef::<html::Form>::new();
     Effect::new(move || {
@@ -223,10 +229,11 @@ fn NewRoom() -> impl IntoView {
                     name="name"
                     id="new-room-name"
                     required=true
-                    maxlength=crate::model::limits::MAX_ROOM_NAME_CHARS
+                    value=rejected.unwrap_or_default()
+                    limit=TextLimit::ROOM_NAME
                     hint="Everyone will see this room."
                 />
-                <SubmitButton pending=create.pending() pending_text="Creating…">
+                <SubmitButton pending=create.pending() pending_text="Creating…" path=CreateRoom::PATH>
                     "Create room"
                 </SubmitButton>
             </ActionForm>

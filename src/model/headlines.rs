@@ -195,6 +195,12 @@ impl Headlines {
         &self.shown
     }
 
+    /// Pending stories that are loaded, newest first.
+    #[must_use]
+    pub fn pending(&self) -> &[Story] {
+        &self.pending
+    }
+
     /// The next older page starts before this sequence; `None` on the last page.
     #[must_use]
     pub fn next_before(&self) -> Option<Seq> {

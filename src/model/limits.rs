@@ -114,6 +114,20 @@ pub fn format_wait(millis: Option<u32>) -> String {
     }
 }
 
+/// Groups the digits of a number: `16,000`.
+#[must_use]
+pub fn format_count(number: usize) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
 /// Formats bytes in powers of 1,000: `512 bytes`, `1.5 MB`.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
@@ -161,6 +175,12 @@ mod tests {
         assert_eq!(format_wait(Some(61_000)), "61 seconds");
         assert_eq!(format_wait(Some(121_000)), "3 minutes");
         assert_eq!(format_wait(None), "a minute");
+    }
+
+    #[test]
+    fn long_numbers_are_grouped() {
+        let shown = [0, 999, 1_000, 16_000, 1_234_567].map(format_count);
+        assert_eq!(shown, ["0", "999", "1,000", "16,000", "1,234,567"]);
     }
 
     #[test]

@@ -32,11 +32,7 @@ impl MessageText {
     ///
     /// [`MessageTextError`] names the violated rule.
     pub fn new(text: &str) -> Result<Self, MessageTextError> {
-        let text = text
-            .replace("\r\n", "\n")
-            .replace('\r', "\n")
-            .replace('\0', "");
-        let text = text.trim_end().trim_start_matches('\n');
+        let text = Self::normalize(text);
         if text.chars().all(|c| is_blank(c) || is_default_ignorable(c)) {
             return Err(MessageTextError::Empty);
         }
@@ -47,7 +43,21 @@ impl MessageText {
                 actual: found,
             });
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text))
+    }
+
+    /// The length that counts, in characters.
+    #[must_use]
+    pub fn count_chars(text: &str) -> usize {
+        Self::normalize(text).chars().count()
+    }
+
+    fn normalize(text: &str) -> String {
+        let text = text
+            .replace("\r\n", "\n")
+            .replace('\r', "\n")
+            .replace('\0', "");
+        text.trim_end().trim_start_matches('\n').to_owned()
     }
 
     #[must_use]

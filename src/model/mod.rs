@@ -13,6 +13,7 @@ pub mod reconnect;
 pub mod room;
 pub mod story;
 pub mod stream;
+pub mod text_limit;
 pub mod text_links;
 pub mod timeline;
 pub mod user;

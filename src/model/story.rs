@@ -11,7 +11,7 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Urgency {
-    /// Counted above the news list.
+    /// In the news list.
     #[default]
     Normal,
     /// A banner on every open page.
@@ -89,6 +89,7 @@ impl StoryDraft {
         } else {
             topic
         };
+        let body = normalize_body(body);
         let found = body.chars().count();
         if found > limits::MAX_BODY_CHARS {
             return Err(StoryError::BodyTooLong {
@@ -99,16 +100,25 @@ impl StoryDraft {
         Ok(Self {
             headline: parse_single_line(headline, limits::MAX_HEADLINE_CHARS)
                 .map_err(StoryError::Headline)?,
-            // CommonMark replaces NUL with U+FFFD, and the stores cannot hold NUL.
-            body: body
-                .replace("\r\n", "\n")
-                .replace('\0', "\u{FFFD}")
-                .trim()
-                .to_owned(),
+            body,
             topic: parse_single_line(topic, limits::MAX_TOPIC_CHARS).map_err(StoryError::Topic)?,
             urgency,
         })
     }
+
+    /// The length of a body that counts, in characters.
+    #[must_use]
+    pub fn count_body_chars(body: &str) -> usize {
+        normalize_body(body).chars().count()
+    }
+}
+
+fn normalize_body(body: &str) -> String {
+    // CommonMark replaces NUL with U+FFFD, and the stores cannot hold NUL.
+    body.replace("\r\n", "\n")
+        .replace('\0', "\u{FFFD}")
+        .trim()
+        .to_owned()
 }
 
 /// A published story.
@@ -164,6 +174,12 @@ mod tests {
             long,
             Err(StoryError::BodyTooLong { actual: 40_001, .. })
         ));
+    }
+
+    #[test]
+    fn a_line_break_is_one_character_however_it_is_sent() {
+        let body = "a\r\n".repeat(limits::MAX_BODY_CHARS / 2);
+        assert!(StoryDraft::new("a", &body, "", Urgency::Normal).is_ok());
     }
 
     #[test]

@@ -111,8 +111,7 @@ pub fn is_joiner(c: char) -> bool {
 ///
 /// [`SingleLineError`] names the violated rule.
 pub fn parse_single_line(text: &str, max_chars: usize) -> Result<String, SingleLineError> {
-    let text = text.replace(SOFT_HYPHEN, "");
-    let folded = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let folded = fold_line(text);
     if folded.is_empty() {
         return Err(SingleLineError::Empty);
     }
@@ -133,6 +132,17 @@ pub fn parse_single_line(text: &str, max_chars: usize) -> Result<String, SingleL
         });
     }
     Ok(folded)
+}
+
+/// The length of a line as [`parse_single_line`] counts it.
+#[must_use]
+pub fn count_line_chars(text: &str) -> usize {
+    fold_line(text).chars().count()
+}
+
+fn fold_line(text: &str) -> String {
+    let text = text.replace(SOFT_HYPHEN, "");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Common in headlines copied from a page.

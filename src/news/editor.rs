@@ -10,14 +10,16 @@ use super::{
     client::use_news,
 };
 use crate::{
-    model::{limits, story::Urgency},
+    model::{story::Urgency, text_limit::TextLimit},
     people::use_viewer,
     protocol::failure::Failure,
     ui::{
+        char_counter::{CharCounter, ExcessNotice},
         form::SubmitButton,
         icon::{Glyph, Icon},
         notice::{Notice, NoticeKind},
         page_failure::{ErrorNotice, UnavailablePage, set_page_status},
+        rejected_form::textarea_content,
     },
 };
 use leptos::{
@@ -186,6 +188,8 @@ fn PublishFailure(failure: Failure) -> impl IntoView {
 
 #[component]
 fn HeadlineField(value: String, node: NodeRef<Input>) -> impl IntoView {
+    let counter = CharCounter::new(TextLimit::HEADLINE);
+    counter.watch(node);
     view! {
         <div class="field">
             <label for="headline">"Headline"</label>
@@ -195,10 +199,13 @@ fn HeadlineField(value: String, node: NodeRef<Input>) -> impl IntoView {
                 dir="auto"
                 value=value
                 required
-                maxlength=limits::MAX_HEADLINE_CHARS.to_string()
                 autocomplete="off"
+                aria-describedby="headline-excess"
+                aria-invalid=move || counter.aria_invalid()
                 node_ref=node
+                on:input=move |_| counter.update_field(node)
             />
+            <ExcessNotice counter id="headline-excess" />
         </div>
     }
 }
@@ -206,6 +213,8 @@ fn HeadlineField(value: String, node: NodeRef<Input>) -> impl IntoView {
 #[component]
 fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
     let live = use_news();
+    let counter = CharCounter::new(TextLimit::BODY);
+    counter.watch(node);
     let preview = ServerAction::<PreviewStory>::new();
     let show_preview = move |_| {
         if let Some(body) = node.get_untracked() {
@@ -230,11 +239,13 @@ fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
                 name="body"
                 dir="auto"
                 rows="14"
-                maxlength=limits::MAX_BODY_CHARS.to_string()
-                aria-describedby="body-hint"
+                aria-describedby="body-hint body-excess"
+                aria-invalid=move || counter.aria_invalid()
                 node_ref=node
+                on:input=move |_| counter.update_field(node)
                 inner_html=textarea_content(&value)
             ></textarea>
+            <ExcessNotice counter id="body-excess" />
             <p class="field-hint" id="body-hint">
                 "Markdown: # for a heading, **bold**, *italic*, - for a list, [words](https://…) for a link."
             </p>
@@ -260,21 +271,10 @@ fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
     }
 }
 
-/// HTML parsers drop a leading line break of a `textarea`. A child node would render an empty text as a space.
-fn textarea_content(text: &str) -> String {
-    let escaped = text
-        .replace("\r\n", "\n")
-        .replace('&', "&amp;")
-        .replace('<', "&lt;");
-    if escaped.starts_with('\n') {
-        format!("\n{escaped}")
-    } else {
-        escaped
-    }
-}
-
 #[component]
 fn TopicField(value: String, topics: Vec<String>, node: NodeRef<Input>) -> impl IntoView {
+    let counter = CharCounter::new(TextLimit::TOPIC);
+    counter.watch(node);
     view! {
         <div class="field">
             <label for="topic">"Topic " <span class="optional">"(optional)"</span></label>
@@ -283,11 +283,13 @@ fn TopicField(value: String, topics: Vec<String>, node: NodeRef<Input>) -> impl 
                 name="topic"
                 value=value
                 list="topics"
-                maxlength=limits::MAX_TOPIC_CHARS.to_string()
                 autocomplete="off"
-                aria-describedby="topic-hint"
+                aria-describedby="topic-hint topic-excess"
+                aria-invalid=move || counter.aria_invalid()
                 node_ref=node
+                on:input=move |_| counter.update_field(node)
             />
+            <ExcessNotice counter id="topic-excess" />
             <datalist id="topics">
                 {topics.into_iter().map(|topic| view! { <option value=topic></option> }).collect_view()}
             </datalist>
@@ -318,22 +320,5 @@ fn UrgencyField(is_breaking: bool, fields: FormFields) -> impl IntoView {
                 <span>"Breaking: also shows a banner on every open page"</span>
             </label>
         </fieldset>
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::textarea_content;
-
-    #[test]
-    fn what_was_typed_stays_inside_the_text_area() {
-        assert_eq!(textarea_content("a"), "a");
-        assert_eq!(textarea_content(""), "");
-        assert_eq!(textarea_content("\r\na\r\nb"), "\n\na\nb");
-        assert_eq!(
-            textarea_content("</textarea><script>"),
-            "&lt;/textarea>&lt;script>"
-        );
-        assert_eq!(textarea_content("&lt;"), "&amp;lt;");
     }
 }

@@ -7,12 +7,14 @@ use super::{
 };
 use crate::{
     model::{
+        Seq,
         headlines::{Headlines, PendingCount},
         story::{Story, StoryListing, Urgency},
     },
     ui::{
         icon::{Glyph, Icon},
         notice::{Notice, NoticeKind},
+        page_visibility::use_page_visibility,
         reconnect::ReconnectingClient,
         time::{LocalTime, TimeStyle},
     },
@@ -29,8 +31,10 @@ pub(super) fn HeadlineList(
     is_newest: bool,
 ) -> impl IntoView {
     let topic = listing.topic.clone();
+    let rendered_head = listing.head;
     let list = RwSignal::new(Headlines::new(listing));
-    subscribe_to_stream(list, topic.clone());
+    let announcement = RwSignal::new(None);
+    subscribe_to_stream(list, topic.clone(), is_newest.then_some(announcement));
     let (empty_topic, newest) = (topic.clone(), news_url(topic.as_deref(), None));
     let older = move || {
         let before = list.with(Headlines::next_before)?;
@@ -43,7 +47,7 @@ pub(super) fn HeadlineList(
     };
     let alone = move || is_newest && list.with(|list| list.next_before().is_none());
     view! {
-        <StoryListStatus list newest=newest.clone() is_newest />
+        <StoryListStatus list newest=newest.clone() is_newest announcement />
         {move || {
             if list.with(|list| list.shown().is_empty()) {
                 Either::Left(view! { <NoStories topic=empty_topic.clone() can_publish is_newest /> })
@@ -52,7 +56,7 @@ pub(super) fn HeadlineList(
                     view! {
                         <ol class="stories" role="list">
                             <For each=move || list.with(|list| list.shown().to_vec()) key=|story| story.id let:story>
-                                <HeadlineItem story />
+                                <HeadlineItem story rendered_head />
                             </For>
                         </ol>
                     },
@@ -73,12 +77,27 @@ pub(super) fn HeadlineList(
     }
 }
 
-fn subscribe_to_stream(list: RwSignal<Headlines>, topic: Option<String>) {
+/// `announcement` says what was shown at once; `None` on older pages, whose readers ask for new stories.
+fn subscribe_to_stream(
+    list: RwSignal<Headlines>,
+    topic: Option<String>,
+    announcement: Option<RwSignal<Option<String>>>,
+) {
     let live = use_news();
+    let is_visible = use_page_visibility();
+    let show = move || {
+        if let Some(announcement) = announcement
+            && is_visible.get_untracked()
+            && is_at_top()
+        {
+            reveal_at_top(list, announcement);
+        }
+        reveal_if_empty(list);
+    };
     Effect::new(move || live.resume_from(&list.with_untracked(Headlines::cursor)));
     Effect::new(move || {
         live.for_each_recent(|story| list.maybe_update(|list| list.receive(story)));
-        reveal_if_empty(list);
+        show();
     });
     let resyncs = live.resyncs();
     Effect::new(move |seen: Option<u32>| {
@@ -93,7 +112,7 @@ fn subscribe_to_stream(list: RwSignal<Headlines>, topic: Option<String>) {
                 return live.retry_resync();
             };
             list.update(|list| list.refresh(page));
-            reveal_if_empty(list);
+            show();
             live.resume_from(&list.with_untracked(Headlines::cursor));
         });
         resyncs
@@ -106,9 +125,43 @@ fn reveal_if_empty(list: RwSignal<Headlines>) {
     }
 }
 
-/// Both live regions are rendered from the start: screen readers announce what is inserted.
+/// Whoever has not scrolled sees new stories at once: nothing that is being read leaves the screen.
+fn is_at_top() -> bool {
+    window().scroll_y().is_ok_and(|offset| offset < 1.0)
+}
+
+fn reveal_at_top(list: RwSignal<Headlines>, announcement: RwSignal<Option<String>>) {
+    let mut words = None;
+    list.maybe_update(|list| {
+        words = arrival_words(list.pending());
+        words.is_some() && list.reveal() > 0
+    });
+    if words.is_some() {
+        announcement.set(words);
+    }
+}
+
+/// `None` without a story.
+fn arrival_words(newest_first: &[Story]) -> Option<String> {
+    match newest_first {
+        [] => None,
+        [story] => Some(format!("New story: {}", story.headline)),
+        [newest, ..] => Some(format!(
+            "{} new stories, the newest: {}",
+            newest_first.len(),
+            newest.headline
+        )),
+    }
+}
+
+/// The live regions are rendered from the start: screen readers announce what is inserted.
 #[component]
-fn StoryListStatus(list: RwSignal<Headlines>, newest: String, is_newest: bool) -> impl IntoView {
+fn StoryListStatus(
+    list: RwSignal<Headlines>,
+    newest: String,
+    is_newest: bool,
+    announcement: RwSignal<Option<String>>,
+) -> impl IntoView {
     let waiting = Memo::new(move |_| list.with(Headlines::pending_count));
     let pill = move || {
         let words = pending_label(waiting.get())?;
@@ -139,6 +192,9 @@ fn StoryListStatus(list: RwSignal<Headlines>, newest: String, is_newest: bool) -
             <div role="status">
                 <InterruptionNotice />
             </div>
+            <p class="visually-hidden" role="status">
+                {announcement}
+            </p>
         </div>
     }
 }
@@ -200,11 +256,16 @@ fn InterruptionNotice() -> impl IntoView {
 }
 
 #[component]
-fn HeadlineItem(story: Story) -> impl IntoView {
+fn HeadlineItem(
+    story: Story,
+    /// Of the page; later stories arrived since.
+    rendered_head: Seq,
+) -> impl IntoView {
     let id = element_id(&story);
+    let is_new = story.seq > rendered_head;
     let topic = news_url(Some(&story.topic), None);
     view! {
-        <li id=id>
+        <li id=id class:arrived=is_new>
             <article class="story">
                 <h2 dir="auto">
                     <a href=format!("/news/{}", story.slug)>{story.headline}</a>
@@ -262,6 +323,33 @@ fn NoStories(topic: Option<String>, can_publish: bool, is_newest: bool) -> impl 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::StoryId;
+
+    #[test]
+    fn what_is_shown_at_once_is_told_with_the_newest_headline() {
+        let story = |headline: &str| Story {
+            id: StoryId(uuid::Uuid::nil()),
+            slug: String::new(),
+            headline: headline.to_owned(),
+            summary: String::new(),
+            html: String::new(),
+            topic: String::new(),
+            urgency: Urgency::Normal,
+            byline: String::new(),
+            at: 0,
+            seq: 1,
+        };
+        let words = |headlines: &[&str]| {
+            let stories: Vec<Story> = headlines.iter().copied().map(story).collect();
+            arrival_words(&stories)
+        };
+        assert_eq!(words(&[]), None);
+        assert_eq!(words(&["Flood"]).as_deref(), Some("New story: Flood"));
+        assert_eq!(
+            words(&["Ebb", "Flood"]).as_deref(),
+            Some("2 new stories, the newest: Ebb")
+        );
+    }
 
     #[test]
     fn the_pill_counts_in_words() {

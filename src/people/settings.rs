@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     model::user::{Role, UserName},
-    ui::form::{ActionOutcome, Field, FormFailure, SubmitButton, on_answer, on_success},
+    ui::{
+        form::{ActionOutcome, Field, FormFailure, SubmitButton, on_answer, on_success},
+        rejected_form::rejected_value,
+    },
 };
 use leptos::{html, prelude::*};
 use leptos_meta::Title;
@@ -92,6 +95,8 @@ fn Settings(me: CurrentUser, more: ViewFnOnce) -> impl IntoView {
             .signal()
             .with(|me| me.as_ref().is_some_and(|me| me.has_password))
     });
+    let name =
+        rejected_value(ChangeName::PATH, "name").unwrap_or_else(|| me.person.name.to_string());
     let is_guest = move || {
         viewer
             .signal()
@@ -107,8 +112,10 @@ fn Settings(me: CurrentUser, more: ViewFnOnce) -> impl IntoView {
                     done="name"
                     success="Name changed. Other open pages show the new name after you reload them."
                 />
-                <NameField id="rename" value=me.person.name.to_string() />
-                <SubmitButton pending=change_name.pending()>"Change name"</SubmitButton>
+                <NameField id="rename" value=name />
+                <SubmitButton pending=change_name.pending() path=ChangeName::PATH>
+                    "Change name"
+                </SubmitButton>
             </ActionForm>
             <ActionForm action=set_theme attr:class="card form">
                 <h2>"Appearance"</h2>

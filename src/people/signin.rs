@@ -8,8 +8,11 @@ use super::{
     viewer::CurrentUser,
 };
 use crate::{
-    model::limits,
-    ui::form::{Field, FormFailure},
+    model::{limits, text_limit::TextLimit},
+    ui::{
+        form::{Field, FormFailure},
+        rejected_form::{form_action, rejected_value},
+    },
 };
 use leptos::{either::EitherOf3, prelude::*};
 use leptos_meta::Title;
@@ -62,24 +65,32 @@ fn SignInForms(next: String) -> impl IntoView {
     view! {
         <h1>"Who are you?"</h1>
         <div class="columns">
-            <form class="card form" method="post" action=PickName::url()>
+            <form class="card form" method="post" action=form_action(PickName::PATH)>
                 <h2>"Pick a name"</h2>
                 <p class="quiet-text">"That is all you need to chat and make calls."</p>
                 <FormFailure path=PickName::PATH />
                 <input type="hidden" name="next" value=next />
                 // Hydration keeps the server-rendered value.
                 <input type="hidden" name="request" value=Uuid::new_v4().to_string() />
-                <NameField id="pick-name" />
+                <NameField id="pick-name" value=rejected_name(PickName::PATH) />
                 <button class="button primary" type="submit">
                     "Join"
                 </button>
             </form>
-            <form class="card form" method="post" action=SignIn::url()>
+            <form class="card form" method="post" action=form_action(SignIn::PATH)>
                 <h2>"Sign in"</h2>
                 <p class="quiet-text">"If you have set a password for your name."</p>
                 <FormFailure path=SignIn::PATH />
                 <input type="hidden" name="next" value=sign_in_next />
-                <Field label="Name" name="name" id="signin-name" autocomplete="username" required=true />
+                <Field
+                    label="Name"
+                    name="name"
+                    id="signin-name"
+                    value=rejected_name(SignIn::PATH)
+                    autocomplete="username"
+                    limit=TextLimit::NAME
+                    required=true
+                />
                 <Field
                     label="Password"
                     name="password"
@@ -100,20 +111,26 @@ fn SignInForms(next: String) -> impl IntoView {
 fn ClaimAdminForm(claim: String) -> impl IntoView {
     view! {
         <h1>"Welcome to your Rialto"</h1>
-        <form class="card form" method="post" action=ClaimAdmin::url()>
+        <form class="card form" method="post" action=form_action(ClaimAdmin::PATH)>
             <h2>"Become the administrator"</h2>
             <p class="quiet-text">
                 "This link works once. It creates an account that can publish, create rooms and assign roles."
             </p>
             <FormFailure path=ClaimAdmin::PATH />
             <input type="hidden" name="claim" value=claim />
-            <NameField id="claim-name" />
+            <NameField id="claim-name" value=rejected_name(ClaimAdmin::PATH) />
             <NewPasswordField id="claim-password" />
             <button class="button primary" type="submit">
                 "Become the administrator"
             </button>
         </form>
     }
+}
+
+/// The name in a refused form; empty in a new one.
+#[must_use]
+pub fn rejected_name(path: &str) -> String {
+    rejected_value(path, "name").unwrap_or_default()
 }
 
 #[component]
@@ -129,7 +146,7 @@ pub fn NameField(id: &'static str, #[prop(optional, into)] value: String) -> imp
             id=id
             value=value
             autocomplete="nickname"
-            maxlength=limits::MAX_NAME_CHARS
+            limit=TextLimit::NAME
             required=true
             hint=hint
         />

@@ -9,7 +9,7 @@ use crate::{
         http, page_status,
         session::{self, SignedInUser},
     },
-    ui::page_failure::PageStatus,
+    ui::{page_failure::PageStatus, rejected_form::RejectedForm},
 };
 use axum::{
     extract::{Request, State},
@@ -46,6 +46,10 @@ pub(super) fn provide(app: &Arc<AppState>, news: &Arc<NewsService>, assets: &Ass
         .as_ref()
         .and_then(|parts| parts.extensions.get::<Option<SignedInUser>>().cloned())
         .flatten();
+    let rejected = parts
+        .as_ref()
+        .and_then(|parts| parts.extensions.get::<RejectedForm>().cloned());
+    provide_context(rejected);
     let jar = parts
         .map(|parts| CookieJar::from_headers(&parts.headers))
         .unwrap_or_default();

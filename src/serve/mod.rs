@@ -8,6 +8,7 @@ mod open_files;
 mod page_cache;
 mod page_task;
 mod panics;
+mod plain_forms;
 mod refusals;
 mod request_bodies;
 mod request_limits;

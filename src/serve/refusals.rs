@@ -28,7 +28,7 @@ pub(super) fn refuse(request: &Request, status: StatusCode, failure: Failure) ->
         }
         response
     } else if accepts_html {
-        (status, Html(page(&failure))).into_response()
+        (status, page_with(&failure)).into_response()
     } else {
         let mut response = Error::User(failure.clone()).into_response();
         *response.status_mut() = status;
@@ -38,7 +38,7 @@ pub(super) fn refuse(request: &Request, status: StatusCode, failure: Failure) ->
     response
 }
 
-fn accepts_html(headers: &HeaderMap) -> bool {
+pub(super) fn accepts_html(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT);
     accept.is_some_and(|accept| {
         accept
@@ -57,13 +57,13 @@ fn redirect_with_failure(headers: &HeaderMap, path: &str, failure: Failure) -> R
 }
 
 /// Without styles: their file may be refused too.
-fn page(failure: &Failure) -> String {
-    format!(
+pub(super) fn page_with(failure: &Failure) -> Html<String> {
+    Html(format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Rialto</title>\
          <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\"></head>\
          <body><h1>That did not work</h1><p>{}</p><p><a href=\"\">Try again</a></p></body></html>",
         escape(&failure.to_string())
-    )
+    ))
 }
 
 fn escape(text: &str) -> String {

@@ -6,7 +6,7 @@ use crate::{
     protocol::failure::Failure,
 };
 use axum::{
-    body::{Body, Bytes, HttpBody},
+    body::{Body, Bytes, HttpBody, to_bytes},
     extract::Request,
     http::StatusCode,
     middleware::Next,
@@ -23,7 +23,7 @@ use std::{
 use tokio::time::{Sleep, sleep, timeout};
 
 /// The longest is a message of 4,000 characters, each of up to 12 bytes when percent-encoded.
-const MAX_FORM_BYTES: usize = 64 * 1024;
+pub(super) const MAX_FORM_BYTES: usize = 64 * 1024;
 /// Publish a story: the routes with longer bodies.
 const STORY_PATHS: [&str; 4] = [
     "/api/v1/stories",
@@ -57,14 +57,27 @@ pub(super) async fn bound_bodies(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
-    let bounded = request.map(|body| {
-        Body::new(BoundedBody {
-            body,
-            remaining: most,
-            deadline: Box::pin(sleep(deadline)),
-        })
-    });
+    let bounded = request.map(|body| bound_body(body, most, deadline));
     next.run(bounded).await
+}
+
+fn bound_body(body: Body, most: usize, deadline: Duration) -> Body {
+    Body::new(BoundedBody {
+        body,
+        remaining: most,
+        deadline: Box::pin(sleep(deadline)),
+    })
+}
+
+/// A whole form, even a longer one than a server function takes. `None` if it is longer than any story, takes too long or breaks off.
+pub(super) async fn read_form(body: Body) -> Option<Bytes> {
+    let most_bytes = u64::try_from(MAX_PUBLISH_REQUEST_BYTES).unwrap_or(u64::MAX);
+    if body.size_hint().lower() > most_bytes {
+        drain(body).await;
+        return None;
+    }
+    let bounded = bound_body(body, MAX_PUBLISH_REQUEST_BYTES, STORY_TIMEOUT);
+    to_bytes(bounded, MAX_PUBLISH_REQUEST_BYTES).await.ok()
 }
 
 /// Receives the body and keeps nothing: a client that still sends when the connection is closed gets no answer.
@@ -127,7 +140,7 @@ impl HttpBody for BoundedBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::{Router, body::to_bytes, middleware, routing::post};
+    use axum::{Router, middleware, routing::post};
     use futures::stream;
     use tokio::time::Instant;
     use tower::ServiceExt;

@@ -1,8 +1,8 @@
 //! Routing table of the server.
 
 use super::{
-    Systems, context, doctor, page_cache, page_task, panics, request_bodies, request_limits,
-    server_functions, telemetry, ws,
+    Systems, context, doctor, page_cache, page_task, panics, plain_forms, request_bodies,
+    request_limits, server_functions, telemetry, ws,
 };
 use crate::{
     app::{App as Root, document::shell},
@@ -56,7 +56,8 @@ pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions, assets: Ass
             app,
             telemetry::trace_request,
         ));
-    http::with_security(http::with_retry_after(router), &systems.app.origin)
+    let router = http::with_retry_after(plain_forms::keep_input(router));
+    http::with_security(router, &systems.app.origin)
 }
 
 /// Pages, server functions (`/fn/…`) and browser files.

@@ -5,7 +5,7 @@ use futures::channel::oneshot;
 use uuid::{NoContext, Timestamp, Uuid};
 use wasm_bindgen::{JsCast, prelude::Closure};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortSignal, RequestCache, RequestInit, Response, Storage};
+use web_sys::{AbortSignal, Event, EventTarget, RequestCache, RequestInit, Response, Storage};
 
 /// Milliseconds since 1970-01-01T00:00:00Z by this device's clock, which may be set: for shown or stored times.
 #[must_use]
@@ -135,6 +135,13 @@ pub async fn sha256(data: &js_sys::Object) -> Option<Vec<u8>> {
         .ok()?;
     let hash = wasm_bindgen_futures::JsFuture::from(asked).await.ok()?;
     Some(js_sys::Uint8Array::new(&hash).to_vec())
+}
+
+/// Tells the listeners of a field that its text was changed, which only typing does by itself.
+pub fn dispatch_input(field: &EventTarget) {
+    if let Ok(event) = Event::new("input") {
+        let _ = field.dispatch_event(&event);
+    }
 }
 
 /// Reloads the page.

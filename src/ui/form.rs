@@ -1,12 +1,18 @@
 //! Forms that work before hydration and without JavaScript.
 //!
-//! A plain form posts to a server function, which redirects a failure back: `?__path=/fn/sign_in&__err=…` (`ServerFnUrlError`). Forms that
-//! change the session stay plain, because the viewer and the live connections belong to the document.
+//! A plain form posts to a server function, which redirects a failure back: `?__path=/fn/sign_in&__err=…` (`ServerFnUrlError`). One with
+//! text fields posts to its own page and keeps its input ([`super::rejected_form`]). Forms that change the session stay plain, because the
+//! viewer and the live connections belong to the document.
 
-use super::notice::{Notice, NoticeKind};
-use crate::protocol::failure::Failure;
+use super::{
+    char_counter::{CharCounter, ExcessNotice},
+    notice::{Notice, NoticeKind},
+    rejected_form::{form_action, rejected_failure},
+};
+use crate::{model::text_limit::TextLimit, protocol::failure::Failure};
 use leptos::{
     ev::MouseEvent,
+    html,
     prelude::*,
     server_fn::{ServerFn, error::ServerFnUrlError},
 };
@@ -36,7 +42,11 @@ pub fn FormFailure(
     path: &'static str,
 ) -> impl IntoView {
     let query = use_query_map();
-    let failure = Memo::new(move |_| query.with(|query| failure_from_query(query, path)));
+    let rejected = rejected_failure(path);
+    let failure = Memo::new(move |_| {
+        let redirected = query.with(|query| failure_from_query(query, path));
+        redirected.or_else(|| rejected.clone())
+    });
     failure_notice(failure)
 }
 
@@ -73,13 +83,16 @@ where
 #[component]
 pub fn ActionFailure(#[prop(into)] action: FormState) -> impl IntoView {
     let query = use_query_map();
+    let rejected = rejected_failure(action.path);
     let failure = Memo::new(move |_| {
         if action.is_pending.get() {
             return None;
         }
         match action.outcome.get() {
             Some(outcome) => outcome.err(),
-            None => query.with(|query| failure_from_query(query, action.path)),
+            None => query
+                .with(|query| failure_from_query(query, action.path))
+                .or_else(|| rejected.clone()),
         }
     });
     failure_notice(failure)
@@ -128,8 +141,12 @@ pub fn SubmitButton(
     /// The accessible name, if the text alone is ambiguous.
     #[prop(optional, into)]
     label: MaybeProp<String>,
+    /// The server function's address, if a plain form is to keep its input when it is refused.
+    #[prop(optional)]
+    path: Option<&'static str>,
     children: Children,
 ) -> impl IntoView {
+    let form_action = path.map(form_action);
     let attribute = move || pending.get().then_some("true");
     // Enter in a field presses the button too.
     let ignore_repeated = move |event: MouseEvent| {
@@ -144,6 +161,7 @@ pub fn SubmitButton(
             aria-label=move || label.get()
             aria-busy=attribute
             aria-disabled=attribute
+            formaction=form_action
             on:click=ignore_repeated
         >
             {children()}
@@ -203,18 +221,29 @@ pub fn Field(
     /// In UTF-16 code units (WHATWG HTML).
     #[prop(optional)]
     minlength: Option<usize>,
-    /// In UTF-16 code units (WHATWG HTML).
+    /// Of its text.
     #[prop(optional)]
-    maxlength: Option<usize>,
+    limit: Option<TextLimit>,
     #[prop(optional, into)] hint: Option<String>,
 ) -> impl IntoView {
     let id = id.unwrap_or(name);
-    let hint_id = format!("{id}-hint");
-    let described_by = hint.is_some().then(|| hint_id.clone());
+    let (hint_id, excess_id) = (format!("{id}-hint"), format!("{id}-excess"));
+    let described_by = [
+        hint.is_some().then(|| hint_id.clone()),
+        limit.map(|_| excess_id.clone()),
+    ];
+    let described_by = described_by.into_iter().flatten().collect::<Vec<_>>();
+    let described_by = (!described_by.is_empty()).then(|| described_by.join(" "));
+    let field = NodeRef::<html::Input>::new();
+    let counter = limit.map(CharCounter::new);
+    if let Some(counter) = counter {
+        counter.watch(field);
+    }
     view! {
         <div class="field">
             <label for=id>{label}</label>
             <input
+                node_ref=field
                 id=id
                 name=name
                 type=kind
@@ -222,8 +251,13 @@ pub fn Field(
                 required=required
                 autocomplete=autocomplete
                 minlength=minlength.map(|least| least.to_string())
-                maxlength=maxlength.map(|most| most.to_string())
                 aria-describedby=described_by
+                aria-invalid=move || counter.and_then(CharCounter::aria_invalid)
+                on:input=move |_| {
+                    if let Some(counter) = counter {
+                        counter.update_field(field);
+                    }
+                }
             />
             {hint
                 .map(|hint| {
@@ -233,6 +267,7 @@ pub fn Field(
                         </p>
                     }
                 })}
+            {counter.map(|counter| view! { <ExcessNotice counter id=excess_id /> })}
         </div>
     }
 }

@@ -24,6 +24,7 @@ mod object_store;
 mod operating_doc;
 mod pages;
 mod people;
+mod plain_forms;
 mod postgres;
 mod protocol_abuse;
 mod protocol_doc;

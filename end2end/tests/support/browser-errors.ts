@@ -8,6 +8,10 @@ interface AllowedError {
 
 const ALWAYS_ALLOWED: AllowedError[] = [
   { pattern: /net::ERR_ABORTED/, reason: "a navigation aborts pending requests" },
+  {
+    pattern: /answered 4\d\d: POST .*[?&]form=|[?&]form=.*status of 4\d\d/,
+    reason: "a refused plain form comes back with its status, which tests see by its words",
+  },
 ];
 
 export class BrowserErrors {

@@ -5,12 +5,15 @@ import type { Server } from "./server.ts";
 export class NewsUi {
   readonly headlines: Locator;
   readonly pill: Locator;
+  /** Tells screen readers which story was shown at once. */
+  readonly arrival: Locator;
   readonly banner: Locator;
   readonly interruption: Locator;
 
   constructor(page: Page) {
     this.headlines = page.locator(".stories .story h2");
     this.pill = page.getByText(/^\d+( or more)? new stor(y|ies)$/);
+    this.arrival = page.getByRole("status").filter({ hasText: /^(New story: |\d+ new stories, the newest: )/ });
     this.banner = page.locator(".banner");
     this.interruption = page.getByText("Live updates have been interrupted");
   }

@@ -5,7 +5,7 @@ use crate::{
         api::{BecomeGuest, GuestLinkTarget, resolve_guest_link},
         client::{lazy::use_calls_loader, state::CallRoom, use_calls},
     },
-    people::signin::NameField,
+    people::signin::{NameField, rejected_name},
     protocol::{close::CloseCode, failure::Failure},
     ui::{
         form::FormFailure,
@@ -13,6 +13,7 @@ use crate::{
         loading::LoadingIndicator,
         notice::{Notice, NoticeKind},
         page_failure::set_page_status,
+        rejected_form::form_action,
         socket::{SocketStatus, use_socket},
     },
 };
@@ -120,7 +121,7 @@ fn MemberNotice(title: String, slug: String, created_by: String) -> impl IntoVie
 fn GuestNameForm(token: String, title: String, created_by: String) -> impl IntoView {
     view! {
         <h1>"Call in " <bdi>{title}</bdi></h1>
-        <form class="card form" method="post" action=BecomeGuest::url()>
+        <form class="card form" method="post" action=form_action(BecomeGuest::PATH)>
             <h2>"What is your name?"</h2>
             <p class="quiet-text">
                 <bdi>{created_by}</bdi>
@@ -128,7 +129,7 @@ fn GuestNameForm(token: String, title: String, created_by: String) -> impl IntoV
             </p>
             <FormFailure path=BecomeGuest::PATH />
             <input type="hidden" name="token" value=token />
-            <NameField id="guest-name" />
+            <NameField id="guest-name" value=rejected_name(BecomeGuest::PATH) />
             <button class="button primary" type="submit">
                 "Continue to the call"
             </button>

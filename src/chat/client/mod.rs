@@ -5,10 +5,12 @@
 mod effects;
 mod outbox_storage;
 mod rooms;
+mod staged_files;
 pub mod state;
 mod uploads;
 
 pub use rooms::Rooms;
+pub use staged_files::{StagedFile, StagedFiles};
 pub use uploads::{Upload, UploadField, UploadList, UploadState, UploadStoreFields, Uploads};
 
 use super::api::RoomHistory;
@@ -34,6 +36,7 @@ use std::collections::HashMap;
 pub struct ChatClient {
     pub rooms: Rooms,
     pub uploads: Uploads,
+    pub staged: StagedFiles,
     socket: Socket,
     state: StoredValue<ChatState>,
     storage: OutboxStorage,
@@ -59,6 +62,7 @@ impl ChatClient {
         Self {
             rooms: Rooms::new(),
             uploads: Uploads::new(),
+            staged: StagedFiles::new(),
             socket,
             state: StoredValue::new(ChatState::default()),
             storage: OutboxStorage::new(),
@@ -70,11 +74,15 @@ impl ChatClient {
         }
     }
 
-    /// Provides the chat. Unsent messages, drafts and uploads block automatic reloads.
+    /// Provides the chat. Unsent messages, drafts and files block automatic reloads.
     pub fn provide(socket: Socket, build: BuildTracker) -> Self {
         let chat = Self::new(socket);
-        let would_lose =
-            move || chat.has_outbox_entries() || chat.uploads.has_active() || chat.has_draft.get();
+        let would_lose = move || {
+            chat.has_outbox_entries()
+                || chat.uploads.has_active()
+                || chat.staged.has_any()
+                || chat.has_draft.get()
+        };
         build.block_reload_while(Signal::derive(would_lose));
         provide_context(chat);
         chat

@@ -9,6 +9,7 @@ use super::{
     api::{RoomHistory, find_room_history},
     client::use_chat,
     direct_room_menu::DirectRoomMenu,
+    page::UnsentText,
     room_list::{CallButtons, presence_word},
 };
 use crate::{
@@ -62,6 +63,7 @@ pub fn RoomPageView() -> impl IntoView {
                     (Err(failure), _) => {
                         view! {
                             <Title text="Chat" />
+                            <UnsentText />
                             <div class="empty">
                                 <FetchFailure failure resource=page />
                                 <p>

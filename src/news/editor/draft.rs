@@ -74,14 +74,6 @@ impl FormFields {
 
     pub(super) fn fill_form(&self, typed: &StoryInput) {
         let breaking = typed.urgency == Urgency::Breaking.as_str();
-        for (input, value) in [(self.headline, &typed.headline), (self.topic, &typed.topic)] {
-            if let Some(input) = input.get_untracked() {
-                input.set_value(value);
-            }
-        }
-        if let Some(body) = self.body.get_untracked() {
-            body.set_value(&typed.body);
-        }
         for (radio, checked) in [
             (self.normal_radio, !breaking),
             (self.breaking_radio, breaking),
@@ -89,6 +81,16 @@ impl FormFields {
             if let Some(radio) = radio.get_untracked() {
                 radio.set_checked(checked);
             }
+        }
+        for (input, value) in [(self.headline, &typed.headline), (self.topic, &typed.topic)] {
+            if let Some(input) = input.get_untracked() {
+                input.set_value(value);
+                browser::dispatch_input(&input);
+            }
+        }
+        if let Some(body) = self.body.get_untracked() {
+            body.set_value(&typed.body);
+            browser::dispatch_input(&body);
         }
     }
 }
