@@ -62,6 +62,7 @@ test-long: site ## Run the tests that `make test` leaves out (an hour)
 	RIALTO_SIMULATION_SECONDS=600 RIALTO_SIMULATION_SEED=1001 $(step) "Simulation, ten minutes" cargo nextest run --locked --lib --no-capture serve::simulation::everything
 	RIALTO_BACKUP_ROUNDS=50 $(step) "Backups and kills, SQLite" cargo nextest run $(packages) --locked --test it backup::kills
 	RIALTO_INTERLEAVINGS=30 SHUTTLE_RANDOM_SEED=1001 $(step) "Interleavings of threads" cargo nextest run --locked --lib thread_interleavings
+	RIALTO_FUZZ_CASES=10000 RIALTO_FUZZ_SEED=1001 $(step) "Mutated inputs of parsers" cargo nextest run --locked --lib fuzzing::
 	RIALTO_OUTAGE_SECONDS=60 RIALTO_LOST_COMMITS=10 RIALTO_FULL_DISKS=3 $(step) "Outages of a minute under load" \
 		scripts/postgres.sh with cargo nextest run $(packages) --locked --test it --success-output final worst_day
 	RIALTO_E2E_LONG=1 $(step) "Long browser tests" scripts/e2e.sh

@@ -102,6 +102,7 @@ impl StoryDraft {
             // CommonMark replaces NUL with U+FFFD, and the stores cannot hold NUL.
             body: body
                 .replace("\r\n", "\n")
+                .replace('\r', "\n")
                 .replace('\0', "\u{FFFD}")
                 .trim()
                 .to_owned(),
@@ -174,5 +175,11 @@ mod tests {
                 .topic,
             "General"
         );
+    }
+
+    #[test]
+    fn line_breaks_of_every_system_are_the_same() {
+        let draft = StoryDraft::new("a", "b\r\nc\rd\r\r\ne\n", "", Urgency::Normal);
+        assert_eq!(draft.unwrap().body, "b\nc\nd\n\ne");
     }
 }

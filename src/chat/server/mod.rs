@@ -3,6 +3,8 @@
 mod file_inspection;
 mod files;
 mod frames;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod refusals;
 mod rooms;
 mod send_order;
