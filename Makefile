@@ -81,13 +81,14 @@ fmt: ## Format Rust and end2end/
 	cargo fmt --all
 	cd end2end && npm run --silent fix
 
-lint: ## Run rustfmt, leptosfmt, clippy for server and browser, shellcheck, and ESLint, Prettier and tsc for end2end/
+lint: ## Run rustfmt, leptosfmt, clippy for server and browser, shellcheck, cargo-deny, and ESLint, Prettier and tsc for end2end/
 	@scripts/bootstrap.sh test
 	source scripts/env.sh
 	$(step) "rustfmt" cargo fmt --all --check
 	$(step) "leptosfmt" leptosfmt --quiet --check src
 	$(step) "shellcheck" shellcheck -x scripts/*.sh scripts/bootstrap/*.sh benches/*.sh end2end/*.sh .ci/run
 	$(step) "Dockerfile, compose, nginx" scripts/check-deploy.sh
+	$(step) "Licences, sources and known vulnerabilities of dependencies" scripts/check-dependencies.sh
 	$(step) "end2end: ESLint, Prettier, tsc" npm --prefix end2end run --silent lint
 	$(step) "features" scripts/check-features.sh
 	RUSTDOCFLAGS="-D warnings" $(step) "rustdoc" cargo doc --no-deps --document-private-items --locked --quiet
