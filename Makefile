@@ -62,6 +62,7 @@ test-long: site ## Run the tests that `make test` leaves out (an hour)
 	RIALTO_SIMULATION_SECONDS=600 RIALTO_SIMULATION_SEED=1001 $(step) "Simulation, ten minutes" cargo nextest run --locked --lib --no-capture serve::simulation::everything
 	RIALTO_BACKUP_ROUNDS=50 $(step) "Backups and kills, SQLite" cargo nextest run $(packages) --locked --test it backup::kills
 	RIALTO_INTERLEAVINGS=30 SHUTTLE_RANDOM_SEED=1001 $(step) "Interleavings of threads" cargo nextest run --locked --lib thread_interleavings
+	RIALTO_FUZZ_CASES=10000 RIALTO_FUZZ_SEED=1001 $(step) "Mutated inputs of parsers" cargo nextest run --locked --lib fuzzing::
 	RIALTO_OUTAGE_SECONDS=60 RIALTO_LOST_COMMITS=10 RIALTO_FULL_DISKS=3 $(step) "Outages of a minute under load" \
 		scripts/postgres.sh with cargo nextest run $(packages) --locked --test it --success-output final worst_day
 	RIALTO_E2E_LONG=1 $(step) "Long browser tests" scripts/e2e.sh
@@ -80,13 +81,14 @@ fmt: ## Format Rust and end2end/
 	cargo fmt --all
 	cd end2end && npm run --silent fix
 
-lint: ## Run rustfmt, leptosfmt, clippy for server and browser, shellcheck, and ESLint, Prettier and tsc for end2end/
+lint: ## Run rustfmt, leptosfmt, clippy for server and browser, shellcheck, cargo-deny, and ESLint, Prettier and tsc for end2end/
 	@scripts/bootstrap.sh test
 	source scripts/env.sh
 	$(step) "rustfmt" cargo fmt --all --check
 	$(step) "leptosfmt" leptosfmt --quiet --check src
 	$(step) "shellcheck" shellcheck -x scripts/*.sh scripts/bootstrap/*.sh benches/*.sh end2end/*.sh .ci/run
 	$(step) "Dockerfile, compose, nginx" scripts/check-deploy.sh
+	$(step) "Licences, sources and known vulnerabilities of dependencies" scripts/check-dependencies.sh
 	$(step) "end2end: ESLint, Prettier, tsc" npm --prefix end2end run --silent lint
 	$(step) "features" scripts/check-features.sh
 	RUSTDOCFLAGS="-D warnings" $(step) "rustdoc" cargo doc --no-deps --document-private-items --locked --quiet

@@ -32,7 +32,18 @@ docker_rust_version=$(sed -n 's/^FROM rust:\([0-9.]*\)-.*/\1/p' Dockerfile)
 [ "$(printf '%s\n' "$min_rust_version" "$docker_rust_version" | sort -V | head -n 1)" = "$min_rust_version" ] ||
     report_problem "Dockerfile builds with Rust $docker_rust_version; Cargo.toml requires $min_rust_version"
 
-report_checked "variables, copied files, compiler version"
+# Every image but our own names a version, and perhaps the content: a tag can be moved, and a digest not.
+images=$(
+    sed -n 's/^FROM \([^ ]*\).*/\1/p' Dockerfile
+    sed -n 's/^ *image: *"\{0,1\}\([^" ]*\).*/\1/p' compose*.yaml .gitlab-ci.yml
+)
+while read -r image; do
+    [ "$image" = rialto ] || [[ $image =~ ^[a-z0-9./-]+:[0-9a-z][A-Za-z0-9._-]*(@sha256:[0-9a-f]{64})?$ ]] ||
+        report_problem "$image: an image needs a version, and a digest has 64 digits: name:version@sha256:…"
+    [[ $image != *:latest* ]] || report_problem "$image: name a version instead of latest"
+done <<<"$images"
+
+report_checked "variables, copied files, compiler version, versions of images"
 
 if docker compose version >/dev/null 2>&1; then
     report_checked "compose files, with docker compose"

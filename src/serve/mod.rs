@@ -3,6 +3,8 @@
 mod call_leader;
 mod context;
 pub mod doctor;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod nodes;
 mod open_files;
 mod page_cache;

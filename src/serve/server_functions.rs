@@ -39,7 +39,7 @@ pub(super) fn reads_by_post<S: Clone + Send + Sync + 'static>(
         })
 }
 
-async fn into_get(request: Request) -> Result<Request, StatusCode> {
+pub(super) async fn into_get(request: Request) -> Result<Request, StatusCode> {
     let (mut parts, body) = request.into_parts();
     let arguments = to_bytes(body, MAX_READ_ARGUMENTS_BYTES)
         .await

@@ -20,7 +20,7 @@ use tungstenite::{
 };
 
 /// An upload chunk with its header, and room to refuse a larger text frame.
-const MAX_MESSAGE_BYTES: usize = 2 * limits::MAX_CHUNK_BYTES + HEADER_BYTES;
+pub(super) const MAX_MESSAGE_BYTES: usize = 2 * limits::MAX_CHUNK_BYTES + HEADER_BYTES;
 const READ_BUFFER_BYTES: usize = 512;
 /// Other tasks run in between: some thousand empty frames, or half of an upload chunk.
 const MAX_BYTES_BETWEEN_YIELDS: usize = 32 * 1024;
@@ -40,13 +40,8 @@ impl WebSocketReader {
             send_queue: send_queue.clone(),
             bytes_until_yield: MAX_BYTES_BETWEEN_YIELDS,
         };
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER_BYTES)
-            .write_buffer_size(0)
-            .max_message_size(Some(MAX_MESSAGE_BYTES))
-            .max_frame_size(Some(MAX_MESSAGE_BYTES));
         let read = taken.read_buf.to_vec();
-        let messages = WebSocket::from_partially_read(pipe, read, Role::Server, Some(config));
+        let messages = WebSocket::from_partially_read(pipe, read, Role::Server, Some(config()));
         Self {
             websocket: messages,
             socket,
@@ -80,6 +75,14 @@ impl WebSocketReader {
     pub(super) async fn drain(&self) {
         self.socket.drain_until_closed().await;
     }
+}
+
+pub(super) fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_message_size(Some(MAX_MESSAGE_BYTES))
+        .max_frame_size(Some(MAX_MESSAGE_BYTES))
 }
 
 #[derive(Debug)]

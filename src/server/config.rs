@@ -279,7 +279,7 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Default)]
 pub struct IceServers(pub Vec<IceServer>);
 
-fn parse_ice_servers(json: &str) -> Result<IceServers, String> {
+pub(crate) fn parse_ice_servers(json: &str) -> Result<IceServers, String> {
     serde_json::from_str(json).map(IceServers).map_err(|error| {
         format!("{error}. Use the form [{{\"urls\":[\"turn:turn.example.org\"],\"username\":\"…\",\"credential\":\"…\"}}]")
     })
@@ -299,8 +299,8 @@ fn parse_queue_bytes(text: &str) -> Result<usize, String> {
     }
 }
 
-/// An origin: browsers reach the site at the root of a host.
-fn parse_public_url(text: &str) -> Result<String, String> {
+/// An origin, as a browser writes it (RFC 6454): browsers reach the site at the root of a host.
+pub(crate) fn parse_public_url(text: &str) -> Result<String, String> {
     let form = "Use the form https://rialto.example.org";
     let url = reqwest::Url::parse(text).map_err(|why| format!("{why}. {form}"))?;
     if !["http", "https"].contains(&url.scheme()) || !url.has_host() {
@@ -316,11 +316,11 @@ fn parse_public_url(text: &str) -> Result<String, String> {
             "Rialto is served at the root of a host, not below a path. Give it a host name of its own. {form}"
         ));
     }
-    Ok(text.trim_end_matches('/').to_owned())
+    Ok(url.origin().ascii_serialization())
 }
 
 /// An interval is at least one second.
-fn parse_interval(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
     let wrong =
         || format!("{text:?} is not an interval. Use a number with s, m, h or d, such as 6h");
     let unit = text.chars().last().ok_or_else(wrong)?;
@@ -419,10 +419,17 @@ mod tests {
         ] {
             assert_eq!(parse_public_url(url).as_deref(), Ok(url));
         }
-        assert_eq!(
-            parse_public_url("https://a.example/").as_deref(),
-            Ok("https://a.example")
-        );
+        for (typed, origin) in [
+            ("https://a.example/", "https://a.example"),
+            ("HTTPS://A.Example:443", "https://a.example"),
+            (" http://127.1:3000\\", "http://127.0.0.1:3000"),
+            (
+                "https://b\u{fc}cher.example",
+                "https://xn--bcher-kva.example",
+            ),
+        ] {
+            assert_eq!(parse_public_url(typed).as_deref(), Ok(origin));
+        }
         for (wrong, words) in [
             ("rialto.example.org", "Use the form"),
             ("localhost:3000", "http:// or https://"),

@@ -42,7 +42,7 @@ pub async fn find(app: &AppState, user: UserId) -> Result<Option<String>> {
     Ok(verify(&key, user, &cookie).map(str::to_owned))
 }
 
-fn verify<'a>(key: &hmac::Key, user: UserId, cookie: &'a str) -> Option<&'a str> {
+pub(crate) fn verify<'a>(key: &hmac::Key, user: UserId, cookie: &'a str) -> Option<&'a str> {
     let (device, signature) = cookie.split_once('.')?;
     let signature = hex::decode(signature).ok()?;
     let text = signed_text(user, device);
@@ -69,7 +69,7 @@ pub async fn remember(app: &AppState, user: UserId) -> Result<()> {
     Ok(())
 }
 
-fn issue(key: &hmac::Key, user: UserId) -> String {
+pub(crate) fn issue(key: &hmac::Key, user: UserId) -> String {
     let device = random::new_token();
     let signature = hmac::sign(key, signed_text(user, &device).as_bytes());
     format!("{device}.{}", hex::encode(signature))

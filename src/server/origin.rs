@@ -63,7 +63,7 @@ impl SiteOrigin {
         let host = authority
             .rsplit_once(':')
             .map_or(authority, |(host, _)| host);
-        Some(host)
+        Some(host.trim_end_matches('.'))
     }
 
     /// Whether `Origin` is the public one, matches `Host`, or is missing: only browsers, which send it, could send a user's cookies
@@ -173,6 +173,10 @@ mod tests {
         assert!(is_known(
             Some("https://rialto.example.org"),
             "Rialto.example.org:443"
+        ));
+        assert!(is_known(
+            Some("https://rialto.example.org."),
+            "rialto.example.org."
         ));
         assert!(is_known(
             Some("http://[2001:db8::7]:8080"),

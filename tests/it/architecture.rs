@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 12] = [
+const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 13] = [
     ("model", &[]),
     ("protocol", &["model"]),
     ("server", &["protocol", "model"]),
@@ -26,6 +26,12 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 12] = [
         "serve",
         &[
             "app", "calls", "chat", "news", "people", "ui", "server", "protocol", "model",
+        ],
+    ),
+    (
+        "fuzzing",
+        &[
+            "serve", "app", "calls", "chat", "news", "people", "ui", "server", "protocol", "model",
         ],
     ),
     ("lib", &["app", "ui"]),

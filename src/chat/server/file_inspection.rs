@@ -5,7 +5,7 @@ use imagesize::ImageType;
 use sha2::{Digest, Sha256};
 use std::{
     fs::File,
-    io::{self, BufReader, Read, Seek},
+    io::{self, BufRead, BufReader, Read, Seek},
 };
 
 pub(super) struct InspectedFile {
@@ -42,7 +42,9 @@ pub(super) fn inspect(mut file: &File) -> io::Result<InspectedFile> {
 }
 
 /// SVG is excluded: it can contain scripts.
-fn detect_image(mut file: BufReader<&File>) -> Option<(&'static str, Option<ImageSize>)> {
+pub(super) fn detect_image(
+    mut file: impl BufRead + Seek,
+) -> Option<(&'static str, Option<ImageSize>)> {
     let media_type = match imagesize::reader_type(&mut file).ok()? {
         ImageType::Png => "image/png",
         ImageType::Jpeg => "image/jpeg",
@@ -65,7 +67,7 @@ fn detect_image(mut file: BufReader<&File>) -> Option<(&'static str, Option<Imag
 }
 
 /// Whether the camera was held upright, and a browser turns the picture by a quarter (Exif 2.32, tag `Orientation`, 5 to 8).
-fn is_shown_on_its_side(mut file: BufReader<&File>) -> bool {
+fn is_shown_on_its_side(mut file: impl BufRead + Seek) -> bool {
     let orientation = file.rewind().ok().and_then(|()| {
         let exif = exif::Reader::new().read_from_container(&mut file).ok()?;
         let field = exif.get_field(exif::Tag::Orientation, exif::In::PRIMARY)?;
@@ -82,19 +84,18 @@ pub(super) fn sanitize_name(name: &str) -> String {
         .chars()
         .filter(|&c| !c.is_control() && !is_default_ignorable(c))
         .collect();
-    let clean = clean.trim().trim_start_matches('.');
-    let count = clean.chars().count();
-    if clean.is_empty() {
-        "file".to_owned()
-    } else if count <= limits::MAX_FILE_NAME_CHARS {
-        clean.to_owned()
-    } else {
-        // Keeps the extension.
-        clean
-            .chars()
-            .skip(count - limits::MAX_FILE_NAME_CHARS)
-            .collect()
-    }
+    let clean = clean.trim_end();
+    // The end is kept, and with it the extension.
+    let excess = clean
+        .chars()
+        .count()
+        .saturating_sub(limits::MAX_FILE_NAME_CHARS);
+    let start = clean
+        .char_indices()
+        .nth(excess)
+        .map_or(0, |(start, _)| start);
+    let kept = clean[start..].trim_start_matches(|c: char| c == '.' || c.is_whitespace());
+    if kept.is_empty() { "file" } else { kept }.to_owned()
 }
 
 #[cfg(test)]
@@ -113,6 +114,9 @@ mod tests {
         assert_eq!(sanitize_name("👩‍🚀.png"), "👩‍🚀.png");
         assert_eq!(sanitize_name("a\r\nb\"c.txt"), "ab\"c.txt");
         assert_eq!(sanitize_name("..."), "file");
+        assert_eq!(sanitize_name(" . .hidden "), "hidden");
+        let long = format!("a{}.pdf", ". ".repeat(110));
+        assert_eq!(sanitize_name(&long), "pdf", "also where it is cut");
         assert_eq!(
             sanitize_name(&format!("{}.pdf", "x".repeat(300)))
                 .chars()

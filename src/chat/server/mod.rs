@@ -4,6 +4,8 @@ mod file_inspection;
 mod files;
 mod frames;
 mod permissions;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod refusals;
 mod rooms;
 mod send_order;

@@ -37,7 +37,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 const FINAL_WRITE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Sent by an `EventSource` that reconnects by itself.
-const LAST_EVENT_ID_HEADER: &str = "last-event-id";
+pub(super) const LAST_EVENT_ID_HEADER: &str = "last-event-id";
 
 /// Empty parameters count as absent.
 #[derive(Debug, Default, Deserialize)]
@@ -99,7 +99,7 @@ const RESPONSE_HEAD: &str = "HTTP/1.1 200 OK\r\n\
     \r\n\
     retry: 2000\n";
 
-enum Rejection {
+pub(super) enum Rejection {
     Invalid(String),
     Failed(Error),
 }
@@ -186,8 +186,8 @@ async fn find_start(
     Ok(StreamStart { after: seq, replay })
 }
 
-struct ParsedQuery {
-    topic: Option<Arc<str>>,
+pub(super) struct ParsedQuery {
+    pub(super) topic: Option<Arc<str>>,
     /// None for the current one.
     epoch: Option<Epoch>,
     after: Option<Seq>,
@@ -195,7 +195,7 @@ struct ParsedQuery {
 }
 
 impl EventsQuery {
-    fn parse(self) -> Result<ParsedQuery, Rejection> {
+    pub(super) fn parse(self) -> Result<ParsedQuery, Rejection> {
         let given = |text: String| Some(text).filter(|text| !text.trim().is_empty());
         let topic = given(self.topic).map(|topic| topic.trim().into());
         if topic
@@ -237,7 +237,7 @@ impl EventsQuery {
 }
 
 /// `Last-Event-ID` wins over the query: a browser updates it on every reconnect.
-fn requested_cursor(
+pub(super) fn requested_cursor(
     headers: &HeaderMap,
     asked: &ParsedQuery,
 ) -> Result<Option<LastEventId>, Rejection> {

@@ -3,6 +3,8 @@
 pub mod cli;
 pub(in crate::news) mod editor_form;
 mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod markdown;
 mod news_cache;
 mod publish;

@@ -24,6 +24,8 @@ use tungstenite::{Message, protocol};
 
 /// Rejected frames before a faulty or malicious client is disconnected.
 const MAX_ERRORS: u32 = 200;
+/// Of a text that is no frame.
+const MAX_REASON_CHARS: usize = 300;
 
 pub(super) struct ClientSession {
     pub(super) systems: Arc<Systems>,
@@ -414,6 +416,17 @@ fn end_unavailable(error: Error) -> ConnectionEnd {
     ConnectionEnd::Closed(CloseCode::GoingAway)
 }
 
+/// The frame, or what a client receives for a text that is none.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(in crate::serve) fn read_frame(text: &str) -> Result<ClientFrame, Box<ServerFrame>> {
+    parse_frame(text).map_err(|refusal| {
+        let mut replies = [ServerFrame::Error(refusal)];
+        complete_refusals(&mut replies, text);
+        let [reply] = replies;
+        Box::new(reply)
+    })
+}
+
 fn parse_frame(text: &str) -> Result<ClientFrame, Refusal> {
     if text.len() > limits::MAX_TEXT_FRAME_BYTES {
         let most = limits::MAX_TEXT_FRAME_BYTES;
@@ -428,7 +441,37 @@ fn parse_frame(text: &str) -> Result<ClientFrame, Refusal> {
         )),
         Err(why) => Err(Refusal::new(
             ErrorCode::Malformed,
-            format!("invalid frame: {why}"),
+            shorten(&format!("invalid frame: {why}")),
         )),
+    }
+}
+
+/// A parser repeats what it cannot read, which may be the whole frame.
+fn shorten(reason: &str) -> String {
+    match reason.char_indices().nth(MAX_REASON_CHARS) {
+        Some((end, _)) => format!("{}…", &reason[..end]),
+        None => reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_does_not_repeat_a_long_frame() {
+        for unreadable in [
+            format!(r#"{{"type":"{}"}}"#, "\u{ad}".repeat(30_000)),
+            format!(r#"{{"type":"ping","n":"{}"}}"#, "\u{ad}".repeat(30_000)),
+        ] {
+            let refusal = parse_frame(&unreadable).unwrap_err();
+            assert_eq!(refusal.reason.chars().count(), MAX_REASON_CHARS + 1);
+        }
+        let refusal = parse_frame(r#"{"type":"ping"}"#).unwrap_err();
+        assert!(
+            refusal.reason.ends_with("missing field `n`"),
+            "{}",
+            refusal.reason
+        );
     }
 }

@@ -6,6 +6,8 @@ mod client_session;
 mod frame_head;
 mod handshake;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) use client_session::read_frame;
 pub(super) use handshake::{upgrade, upgrade_guest};
 
 use super::{Systems, websocket::WebSocketReader};

@@ -57,7 +57,7 @@ pub(super) enum Entry {
 }
 
 impl Entry {
-    fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         match self {
             Self::Manifest => MANIFEST.to_owned(),
             Self::Store => STORE.to_owned(),
@@ -66,7 +66,7 @@ impl Entry {
         }
     }
 
-    fn parse(path: &str) -> Option<Self> {
+    pub(super) fn parse(path: &str) -> Option<Self> {
         match path {
             MANIFEST => Some(Self::Manifest),
             STORE => Some(Self::Store),

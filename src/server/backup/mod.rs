@@ -3,6 +3,8 @@
 mod archive;
 pub mod check;
 pub mod create;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod name;
 pub mod periodic;
 pub mod restore;

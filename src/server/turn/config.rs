@@ -157,7 +157,7 @@ pub struct TurnConfig {
 }
 
 /// RFC 7065, as far as browsers need it.
-fn parse_turn_url(text: &str) -> Result<String, String> {
+pub(crate) fn parse_turn_url(text: &str) -> Result<String, String> {
     let address = text
         .strip_prefix("turn:")
         .or_else(|| text.strip_prefix("turns:"));

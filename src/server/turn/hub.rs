@@ -153,6 +153,11 @@ impl Hub {
         self.metrics.relays.set(open);
     }
 
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn allocation_count(&self) -> usize {
+        self.lock().len()
+    }
+
     pub(super) fn count_relayed_bytes(&self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.metrics.relay_bytes.inc_by(bytes);

@@ -7,6 +7,8 @@ pub mod address;
 mod client;
 pub mod config;
 pub mod credentials;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod hub;
 mod message;
 mod peer_filter;

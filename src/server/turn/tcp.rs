@@ -118,7 +118,7 @@ async fn serve_client(
 }
 
 /// Ends at an invalid or too long message, or without an allocation for too long.
-async fn read_messages(
+pub(super) async fn read_messages(
     read: &mut (impl AsyncRead + Unpin),
     client: &Arc<TurnClient>,
 ) -> io::Result<()> {

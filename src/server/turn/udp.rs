@@ -69,7 +69,7 @@ impl UdpServer {
         }
     }
 
-    fn on_datagram(&self, bytes: &[u8], from: SocketAddr) {
+    pub(super) fn on_datagram(&self, bytes: &[u8], from: SocketAddr) {
         let known = self.lock().get(&from).cloned();
         let client = match known {
             Some(client) => client,
@@ -99,7 +99,7 @@ impl UdpServer {
         client
     }
 
-    fn sweep(&self) {
+    pub(super) fn sweep(&self) {
         let clients: Vec<_> = {
             let clients = self.lock();
             let all = clients.iter();
@@ -111,6 +111,11 @@ impl UdpServer {
                 self.lock().remove(&from);
             }
         }
+    }
+
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn client_count(&self) -> usize {
+        self.lock().len()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, Arc<TurnClient>>> {

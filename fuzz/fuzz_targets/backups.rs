@@ -1,0 +1,3 @@
+#![no_main]
+
+rialto_fuzz::fuzz!(backups);
