@@ -14,6 +14,7 @@ use crate::{
     },
     model::{RoomId, Seq, UserId, outbox::OutboxEntry, timeline::Timeline, user::Person},
     ui::{
+        browser_apis,
         icon::{Glyph, Icon},
         notice::{Notice, NoticeKind},
         page_visibility::use_page_visibility,
@@ -119,7 +120,11 @@ fn follow_timeline(
 ) {
     let (chat, socket) = (use_chat(), use_socket());
     // An on-screen keyboard resizes the view.
-    use_resize_observer(scroll.view, move |_, _| scroll.follow_end());
+    Effect::new(move || {
+        if browser_apis::supports_resize_observer() {
+            use_resize_observer(scroll.view, move |_, _| scroll.follow_end());
+        }
+    });
     Effect::new(move || {
         chat.with_timeline(room, |_| ());
         outgoing.track();
