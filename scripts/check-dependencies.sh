@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks licences, sources, versions and known vulnerabilities of all dependencies: crates with cargo-deny (deny.toml), npm packages with npm.
 #
-#   RIALTO_REQUIRE_ADVISORIES=1   fails where the advisories cannot be fetched, instead of saying so
+#   REQUIRE_ADVISORIES=1   fails where the advisories cannot be fetched, instead of saying so
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -12,7 +12,7 @@ report_problem() {
 }
 report_checked() { echo "    checked: $*"; }
 report_unreachable() {
-    if [ "${RIALTO_REQUIRE_ADVISORIES:-0}" = 1 ]; then
+    if [ "${REQUIRE_ADVISORIES:-0}" = 1 ]; then
         report_problem "$*"
     else
         echo "    skipped: $*"

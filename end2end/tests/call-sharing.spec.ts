@@ -44,8 +44,11 @@ test("a screen is shared beside the camera, by button and by key, and both sides
   await grace.calls.expectAudioAndVideo();
 });
 
-test("the remote video goes full screen and picture-in-picture", async ({ join }) => {
+test("the remote video goes full screen and picture-in-picture, whose window closes with what it shows", async ({
+  join,
+}) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await fakeDisplayMedia(grace.page);
   await connectCall(ada, grace);
   await ada.calls.expectMovingVideo();
   await ada.calls.stage.getByRole("button", { name: "Full screen" }).click();
@@ -54,12 +57,39 @@ test("the remote video goes full screen and picture-in-picture", async ({ join }
   await ada.calls.stage.getByRole("button", { name: "Full screen" }).click();
   await expect.poll(full).toBeUndefined();
   const pictureInPictureButton = ada.calls.stage.getByRole("button", { name: "Picture-in-picture" });
-  const pictureInPictureClass = () => ada.page.evaluate(() => document.pictureInPictureElement?.className);
+  const pictureInPictureLabel = () =>
+    ada.page.evaluate(() => document.pictureInPictureElement?.getAttribute("aria-label"));
   await pictureInPictureButton.click();
-  await expect.poll(pictureInPictureClass).toBe("call-their-video");
+  await expect.poll(pictureInPictureLabel).toBe("Grace's camera");
   await pictureInPictureButton.click();
-  await expect.poll(pictureInPictureClass).toBeUndefined();
+  await expect.poll(pictureInPictureLabel).toBeUndefined();
   await ada.calls.expectMovingVideo();
+
+  await pictureInPictureButton.click();
+  await expect.poll(pictureInPictureLabel).toBe("Grace's camera");
+  await grace.calls.cameraButton.click();
+  await expect.poll(pictureInPictureLabel, "the camera is off").toBeUndefined();
+
+  await grace.calls.stage.getByRole("button", { name: "Share screen" }).click();
+  await expect(ada.calls.stage.getByLabel("Grace's screen")).toBeVisible();
+  await pictureInPictureButton.click();
+  await expect.poll(pictureInPictureLabel).toBe("Grace's screen");
+  await grace.calls.stage.getByRole("button", { name: "Stop sharing" }).click();
+  await expect.poll(pictureInPictureLabel, "the screen is no longer shared").toBeUndefined();
+
+  await grace.calls.cameraButton.click();
+  await ada.calls.expectMovingVideo();
+  await pictureInPictureButton.click();
+  await expect.poll(pictureInPictureLabel).toBe("Grace's camera");
+  // The element leaves the page with the call, its window does not by itself.
+  const video = await ada.page.locator(".call-their-video").elementHandle();
+  await video?.evaluate((video: HTMLElement) => {
+    video.addEventListener("leavepictureinpicture", () => (video.dataset["window"] = "closed"));
+  });
+  await grace.calls.hangUp();
+  await expect(ada.calls.endedCard).toBeVisible();
+  await expect.poll(() => video?.evaluate(({ dataset }: HTMLElement) => dataset["window"])).toBe("closed");
+  expect(await video?.evaluate((video: HTMLVideoElement) => video.srcObject)).toBeNull();
 });
 
 test("both sides see the same safety code, which differs from call to call", async ({ join }) => {

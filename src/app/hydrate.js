@@ -74,12 +74,15 @@ const showStopped = ({ error, reason }) => {
   document.body.prepend(notice);
 };
 
-// A panic ends in a WebAssembly trap, which is an uncaught error of whatever called the program.
-addEventListener("error", showStopped);
-addEventListener("unhandledrejection", showStopped);
-addEventListener("click", useAsHtml, true);
+// Some policies, and iOS in Lockdown Mode, take WebAssembly away: the page then stays plain HTML.
+if (typeof WebAssembly === "object") {
+  // A panic ends in a WebAssembly trap, which is an uncaught error of whatever called the program.
+  addEventListener("error", showStopped);
+  addEventListener("unhandledrejection", showStopped);
+  addEventListener("click", useAsHtml, true);
 
-firstPaint.then(loadWithRetry).then(async (program) => {
-  await program.hydrate();
-  if (!hasStopped) removeEventListener("click", useAsHtml, true);
-});
+  firstPaint.then(loadWithRetry).then(async (program) => {
+    await program.hydrate();
+    if (!hasStopped) removeEventListener("click", useAsHtml, true);
+  });
+}

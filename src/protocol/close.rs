@@ -47,7 +47,7 @@ impl CloseCode {
 
     /// The status code.
     #[must_use]
-    pub fn code(self) -> u16 {
+    pub const fn code(self) -> u16 {
         match self {
             Self::GoingAway => 1001,
             Self::TooBig => 1009,

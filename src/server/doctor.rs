@@ -1,5 +1,6 @@
 //! Self-test of the store, its backups, and whether calls can connect. Checks of calls act as a browser would, from this machine.
 
+mod public_url;
 mod relay;
 
 use super::{
@@ -10,6 +11,7 @@ use super::{
     turn::address::{self, AddressSource},
 };
 use crate::model::finding::Finding;
+use public_url::check_public_url;
 use relay::check_relays;
 use std::{net::IpAddr, time::Duration};
 use tokio::time::timeout;
@@ -95,38 +97,6 @@ fn check_https(config: &Config) -> Finding {
             "Put a TLS proxy in front, and set --public-url to its https URL.",
         ),
     }
-}
-
-async fn check_public_url(config: &Config) -> Option<Finding> {
-    const CHECK_NAME: &str = "Public URL";
-    let url = config.public_url.as_deref()?;
-    let ask = async {
-        let client = reqwest::Client::builder().timeout(CHECK_TIMEOUT).build()?;
-        let address = format!("{}/healthz", url.trim_end_matches('/'));
-        client
-            .get(address)
-            .send()
-            .await?
-            .error_for_status()?
-            .text()
-            .await
-    };
-    Some(match ask.await {
-        Ok(text) if text == "ok" => Finding::ok(CHECK_NAME, format!("{url} reaches this server.")),
-        Ok(_) => Finding::problem(
-            CHECK_NAME,
-            format!("{url} is answered by another server."),
-            "Check the proxy configuration and the DNS entry.",
-        ),
-        Err(why) => Finding::warning(
-            CHECK_NAME,
-            format!(
-                "{url} cannot be reached from this machine: {}.",
-                why.without_url()
-            ),
-            "If browsers elsewhere can open it, ignore this. Otherwise check the proxy, the certificate and the DNS entry.",
-        ),
-    })
 }
 
 async fn check_clock(config: &Config) -> Finding {

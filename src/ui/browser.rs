@@ -1,11 +1,12 @@
 //! Browser APIs, for effects and event handlers only: on the server they panic or do nothing.
 
+use super::browser_apis;
 use crate::model::Millis;
 use futures::channel::oneshot;
 use uuid::{NoContext, Timestamp, Uuid};
 use wasm_bindgen::{JsCast, prelude::Closure};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortSignal, Event, EventTarget, RequestCache, RequestInit, Response, Storage};
+use web_sys::{AbortSignal, Event, EventTarget, RequestCache, RequestInit, Response};
 
 /// Milliseconds since 1970-01-01T00:00:00Z by this device's clock, which may be set: for shown or stored times.
 #[must_use]
@@ -67,7 +68,7 @@ pub async fn is_healthy(path: &str, timeout_ms: u32) -> bool {
     let request_init = RequestInit::new();
     request_init.set_method("HEAD");
     request_init.set_cache(RequestCache::NoStore);
-    request_init.set_signal(Some(&AbortSignal::timeout_with_u32(timeout_ms)));
+    request_init.set_signal(browser_apis::abort_after(timeout_ms).as_ref());
     let Some(window) = web_sys::window() else {
         return false;
     };
@@ -78,42 +79,34 @@ pub async fn is_healthy(path: &str, timeout_ms: u32) -> bool {
 /// Reads a value; `None` also without storage.
 #[must_use]
 pub fn session_storage_get(key: &str) -> Option<String> {
-    session_storage()?.get_item(key).ok()?
+    browser_apis::session_storage()?.get_item(key).ok()?
 }
 
 /// Stores a value for the life of the tab; failures are ignored.
 pub fn session_storage_set(key: &str, value: &str) {
-    if let Some(storage) = session_storage() {
+    if let Some(storage) = browser_apis::session_storage() {
         let _ = storage.set_item(key, value);
     }
 }
 
 /// Removes a value.
 pub fn session_storage_remove(key: &str) {
-    if let Some(storage) = session_storage() {
+    if let Some(storage) = browser_apis::session_storage() {
         let _ = storage.remove_item(key);
     }
-}
-
-fn session_storage() -> Option<Storage> {
-    web_sys::window()?.session_storage().ok()?
 }
 
 /// Reads a value; `None` also without storage.
 #[must_use]
 pub fn local_storage_get(key: &str) -> Option<String> {
-    local_storage()?.get_item(key).ok()?
+    browser_apis::local_storage()?.get_item(key).ok()?
 }
 
 /// Stores a value; failures are ignored.
 pub fn local_storage_set(key: &str, value: &str) {
-    if let Some(storage) = local_storage() {
+    if let Some(storage) = browser_apis::local_storage() {
         let _ = storage.set_item(key, value);
     }
-}
-
-fn local_storage() -> Option<Storage> {
-    web_sys::window()?.local_storage().ok()?
 }
 
 /// Whether the page is visible (Page Visibility, WHATWG HTML).
@@ -126,11 +119,7 @@ pub fn is_visible() -> bool {
 
 /// SHA-256 (FIPS 180-4) of an `ArrayBuffer` or a view of one. `None` outside secure contexts.
 pub async fn sha256(data: &js_sys::Object) -> Option<Vec<u8>> {
-    let subtle = web_sys::window()?.crypto().ok()?.subtle();
-    if subtle.is_undefined() {
-        return None;
-    }
-    let asked = subtle
+    let asked = browser_apis::subtle_crypto()?
         .digest_with_str_and_buffer_source("SHA-256", data)
         .ok()?;
     let hash = wasm_bindgen_futures::JsFuture::from(asked).await.ok()?;

@@ -1,6 +1,6 @@
 //! Reloads a page when the server runs another build, unless something would be lost.
 
-use super::{browser, page_visibility::use_page_visibility};
+use super::{browser, browser_apis, page_visibility::use_page_visibility};
 use crate::model::Millis;
 use leptos::prelude::*;
 
@@ -124,7 +124,11 @@ fn page_build() -> Option<String> {
 
 const STORAGE_KEY: &str = "rialto.reloaded";
 
+/// Without storage every page may be a reloaded one.
 fn since_automatic_reload() -> Millis {
+    if browser_apis::session_storage().is_none() {
+        return 0;
+    }
     let last = browser::session_storage_get(STORAGE_KEY)
         .and_then(|at| at.parse::<Millis>().ok())
         .unwrap_or(0);

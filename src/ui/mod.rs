@@ -2,6 +2,7 @@
 
 pub mod avatar;
 pub mod browser;
+pub mod browser_apis;
 pub mod browser_state;
 pub mod build;
 pub mod details_menu;

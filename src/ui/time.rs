@@ -40,7 +40,7 @@ impl LocalClock {
         };
         // Loading the browser's locale data is a task of its own.
         Effect::new(move || {
-            formats.with(DateFormats::warm_up);
+            formats.with(|formats| formats.warm_up());
         });
         Effect::new(move || {
             clock.update_today();
@@ -84,6 +84,7 @@ impl LocalClock {
             .is_hydrated
             .get()
             .then(|| self.formats.with(|formats| formats.text(at, style)))
+            .flatten()
             .flatten();
         local.unwrap_or_else(|| utc::text(at, style))
     }
@@ -128,7 +129,9 @@ pub fn LocalTime(
 /// Uses the browser's `Intl`.
 mod local {
     use super::{DAY_MILLIS, Millis, TimeStyle};
+    use crate::ui::browser_apis;
     use js_sys::{Array, Date, Function, Intl::DateTimeFormat, Object, Reflect};
+    use std::cell::OnceCell;
     use wasm_bindgen::JsValue;
 
     /// A calendar day of the reader, and how far their time zone is ahead of UTC then, in milliseconds.
@@ -146,57 +149,61 @@ mod local {
         }
     }
 
-    /// Creating a format takes milliseconds, using it microseconds.
+    /// Creating a format takes milliseconds, using it microseconds. `None` inside if the browser has no formats.
     #[derive(Debug, Default)]
     pub(super) struct DateFormats {
-        time: Option<Function>,
-        date: Option<Function>,
+        time: OnceCell<Option<Function>>,
+        date: OnceCell<Option<Function>>,
     }
 
     impl DateFormats {
         /// Nearly every time needs this format.
-        pub(super) fn warm_up(&mut self) {
+        pub(super) fn warm_up(&self) {
             self.time();
         }
 
-        pub(super) fn text(&mut self, at: Millis, style: TimeStyle) -> String {
-            match style {
-                TimeStyle::Time => format_with(self.time(), at),
-                TimeStyle::Day => self.day_text(at),
+        /// `None` if the browser has no formats.
+        pub(super) fn text(&self, at: Millis, style: TimeStyle) -> Option<String> {
+            Some(match style {
+                TimeStyle::Time => format_with(self.time()?, at),
+                TimeStyle::Day => self.day_text(at)?,
                 TimeStyle::DayTime => {
-                    format!("{}, {}", self.day_text(at), format_with(self.time(), at))
+                    format!("{}, {}", self.day_text(at)?, format_with(self.time()?, at))
                 }
-            }
+            })
         }
 
-        fn day_text(&mut self, at: Millis) -> String {
+        fn day_text(&self, at: Millis) -> Option<String> {
+            let date = self.date()?;
             let now = crate::ui::browser::now();
-            match LocalDay::of(now).number - LocalDay::of(at).number {
+            Some(match LocalDay::of(now).number - LocalDay::of(at).number {
                 0 => "Today".to_owned(),
                 1 => "Yesterday".to_owned(),
-                _ => format_with(self.date(), at),
-            }
-        }
-
-        fn time(&mut self) -> &Function {
-            self.time
-                .get_or_insert_with(|| new_format(&[("hour", "2-digit"), ("minute", "2-digit")]))
-        }
-
-        fn date(&mut self) -> &Function {
-            self.date.get_or_insert_with(|| {
-                new_format(&[("day", "numeric"), ("month", "long"), ("year", "numeric")])
+                _ => format_with(date, at),
             })
+        }
+
+        fn time(&self) -> Option<&Function> {
+            let format = || new_format(&[("hour", "2-digit"), ("minute", "2-digit")]);
+            self.time.get_or_init(format).as_ref()
+        }
+
+        fn date(&self) -> Option<&Function> {
+            let parts = [("day", "numeric"), ("month", "long"), ("year", "numeric")];
+            self.date.get_or_init(|| new_format(&parts)).as_ref()
         }
     }
 
-    fn new_format(parts: &[(&str, &str)]) -> Function {
+    fn new_format(parts: &[(&str, &str)]) -> Option<Function> {
+        if !browser_apis::supports_date_formats() {
+            return None;
+        }
         let options = Object::new();
         for (part, shape) in parts {
             // A new object accepts any property.
             let _ = Reflect::set(&options, &(*part).into(), &(*shape).into());
         }
-        DateTimeFormat::new(&Array::new(), &options).format()
+        Some(DateTimeFormat::new(&Array::new(), &options).format())
     }
 
     /// Empty only for an invalid date.

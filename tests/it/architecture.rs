@@ -402,6 +402,37 @@ fn dependencies_point_one_way() {
 }
 
 #[test]
+fn what_a_browser_may_lack_is_looked_up_in_one_module() {
+    const FORBIDDEN: [&str; 11] = [
+        ".navigator()",
+        ".local_storage()",
+        ".session_storage()",
+        ".crypto()",
+        "AbortSignal::timeout",
+        "AudioContext::new",
+        "DateTimeFormat::new",
+        "Notification::permission",
+        "Notification::request_permission",
+        "Reflect::has",
+        "RtcPeerConnection::new(",
+    ];
+    // `navigator.userAgent` is everywhere; a date format is made where its support was asked for.
+    const ALLOWED: [(&str, &str); 2] = [
+        ("ui::browser", ".navigator()"),
+        ("ui::time", "DateTimeFormat::new"),
+    ];
+    let Sources(sources) = Sources::read();
+    for (module, source) in sources {
+        let module = module.join("::");
+        let is_allowed =
+            |lookup| module == "ui::browser_apis" || ALLOWED.contains(&(module.as_str(), lookup));
+        for lookup in FORBIDDEN.into_iter().filter(|lookup| !is_allowed(lookup)) {
+            assert!(!source.contains(lookup), "{lookup} in {module}");
+        }
+    }
+}
+
+#[test]
 fn no_circle_between_files_of_one_system() {
     assert_eq!(Sources::read().circles(), Vec::<Vec<String>>::new());
 }

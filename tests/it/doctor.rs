@@ -1,6 +1,10 @@
 //! `rialto doctor`: findings for servers that work and that do not.
 
-use crate::support::{Certificate, Server, server::run_cli};
+use crate::support::{
+    Certificate, Server,
+    http_proxy::{HttpProxy, ProxyFault},
+    server::run_cli,
+};
 use std::process::Output;
 
 /// Its doctor contacts no other machine.
@@ -117,6 +121,73 @@ async fn what_is_wrong_is_said_with_what_to_do_and_fails_the_command() {
         stdout.contains("rialto.invalid cannot be reached from this machine"),
         "{stdout}"
     );
+}
+
+#[tokio::test]
+async fn a_proxy_is_tried_with_a_websocket_and_what_it_breaks_is_said_with_what_to_configure() {
+    let proxy = HttpProxy::start().await;
+    let url = proxy.url();
+    let server = Server::start_with(move |command| {
+        command
+            .env("RIALTO_TIME_SERVER", "off")
+            .env("RIALTO_STUN_SERVER", "off")
+            .env("RIALTO_PUBLIC_URL", &url);
+    })
+    .await;
+    proxy.pass_to(server.address());
+    // The findings about the public URL, with what to do.
+    let check = async |fault| {
+        proxy.set_fault(fault);
+        let (stdout, _) = stdout_and_stderr(&server.run_cli(&["doctor"]).await);
+        let lines = stdout
+            .lines()
+            .skip_while(|line| !line.contains(" Public URL: "));
+        let lines = lines.take_while(|line| !line.contains(" Clock: "));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let findings = check(ProxyFault::None).await;
+    assert!(
+        findings.contains("/ws opens, as from a page."),
+        "{findings}"
+    );
+    assert_eq!(findings.matches("OK").count(), 2, "{findings}");
+    for (fault, observation, advice) in [
+        (
+            ProxyFault::ForeignHost,
+            "does not pass on Host, so this server refuses every page",
+            "proxy_set_header Host $http_host;",
+        ),
+        (
+            ProxyFault::ForeignHostOfWebSocket,
+            "does not pass on Host for /ws",
+            "proxy_set_header Host $http_host;",
+        ),
+        (
+            ProxyFault::ForeignOrigin,
+            "changes Origin, so this server refuses chat, calls and forms",
+            "no proxy_set_header Origin",
+        ),
+        (
+            ProxyFault::NoUpgrade,
+            "does not pass on the upgrade",
+            "proxy_set_header Upgrade $http_upgrade;",
+        ),
+        (
+            ProxyFault::ForbiddenWebSocket,
+            "answers /ws with status 403",
+            "The log of the proxy says why",
+        ),
+        (
+            ProxyFault::SilentWebSocket,
+            "/ws does not answer",
+            "The log of the proxy says why",
+        ),
+    ] {
+        let findings = check(fault).await;
+        assert_eq!(findings.matches("Problem").count(), 1, "{findings}");
+        assert!(findings.contains(observation), "{fault:?}: {findings}");
+        assert!(findings.contains(advice), "{fault:?}: {findings}");
+    }
 }
 
 #[tokio::test]

@@ -21,6 +21,13 @@ impl CallsClient {
         self.state.into()
     }
 
+    /// Whether this browser can make calls. Known once the client is active.
+    #[must_use]
+    pub fn can_connect(&self) -> bool {
+        self.machine
+            .with_untracked(|machine| !machine.is_webrtc_missing)
+    }
+
     /// A second call that rings.
     #[must_use]
     pub fn waiting_call(&self) -> Signal<Option<CallView>> {

@@ -14,7 +14,7 @@ pub mod selection;
 pub use capture::DeviceRequest;
 
 use super::track_slot::TrackSlot;
-use crate::ui::browser_state::BrowserState;
+use crate::ui::{browser_apis, browser_state::BrowserState};
 use leptos::prelude::*;
 use local_tracks::LocalTracks;
 use microphone_level::MicrophoneActivity;
@@ -180,7 +180,7 @@ impl Devices {
     /// Whether this browser supports screen sharing. Browser only.
     #[must_use]
     pub fn can_share_screen() -> bool {
-        capture::can_share_screen()
+        browser_apis::supports_screen_capture()
     }
 
     /// Starts or stops screen sharing. Browser only.

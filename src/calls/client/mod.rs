@@ -27,7 +27,7 @@ use crate::{
     },
     protocol::ws::{ClientFrame, ServerFrame},
     ui::{
-        browser,
+        browser, browser_apis,
         browser_state::BrowserState,
         build::BuildTracker,
         page_visibility::use_page_visibility,
@@ -114,6 +114,9 @@ impl CallsClient {
 
     /// Applies the buffered frames and subscribes to further ones. Browser only, once.
     pub(super) fn activate(self, frames: Vec<ServerFrame>) {
+        let is_webrtc_missing = !browser_apis::supports_calls();
+        self.machine
+            .update(|machine| machine.is_webrtc_missing = is_webrtc_missing);
         self.socket.on_frame(move |frame| self.on_frame(frame));
         self.devices.watch();
         // Local tracks follow the devices and the set of peers.
@@ -176,6 +179,9 @@ impl CallsClient {
     pub(super) fn open_preview(self, target: CallTarget, media: Media) {
         let is_group_call = matches!(target, CallTarget::Room(_));
         if self.update_machine(|machine| machine.open_preview(target, media)) {
+            if !self.can_connect() {
+                return;
+            }
             // The camera may be open from an earlier preview.
             if media == Media::Voice {
                 self.devices.close_camera();
@@ -278,7 +284,8 @@ impl CallsClient {
         if was_ended_closed || (before.call_id() != after.call_id() && !is_failure_shown) {
             self.error_message.set(None);
         }
-        if let ClientCallState::Ringing(view) = after {
+        let can_connect = self.can_connect();
+        if let (ClientCallState::Ringing(view), true) = (after, can_connect) {
             self.ringer
                 .start(view.caller.name.as_str(), view.media.label());
         } else {
@@ -291,7 +298,9 @@ impl CallsClient {
         if !after.needs_devices() {
             self.devices.release();
         }
-        self.sync_peers(after);
+        if can_connect {
+            self.sync_peers(after);
+        }
         if let (None, Some(view)) = (before.answered_call(), after.answered_call()) {
             self.report_connected(view.id);
         }

@@ -1,9 +1,14 @@
 //! Handling of the server's frames about calls.
 
-use super::{CallsClient, peers::SOLE_PEER, state::machine::ClientCallMachine};
+use super::{
+    CallsClient,
+    peers::SOLE_PEER,
+    state::machine::{ClientCallMachine, NO_WEBRTC_REASON},
+};
 use crate::{
     model::{
         call::{
+            CallView, EndReason, Side,
             group::{GroupCallView, Participation},
             known_group_calls::CONFIRMATION_TIMEOUT,
         },
@@ -36,6 +41,9 @@ impl CallsClient {
                 self.update_machine(|machine| {
                     machine.apply_call_view(call, browser::monotonic_now());
                 });
+                if let Some(reason) = call.end_reason {
+                    self.explain_end(call, reason);
+                }
             }
             ServerFrame::Signal { call, signal, from } => {
                 if let Some(peer) = self.peer_in_call(*call, from.unwrap_or(SOLE_PEER)) {
@@ -83,6 +91,16 @@ impl CallsClient {
         }
     }
 
+    fn explain_end(self, call: &CallView, reason: EndReason) {
+        let is_shown = self
+            .state
+            .with_untracked(|state| state.ended_call().is_some_and(|ended| ended.id == call.id));
+        if is_shown {
+            let text = end_reason_text(reason, call.side, call.peer().name.as_str());
+            self.error_message.set(Some(text));
+        }
+    }
+
     /// Repeats what may be lost with the previous connection.
     fn on_welcome(self) {
         self.cancel_postponed_retransmit();
@@ -112,5 +130,14 @@ impl CallsClient {
                 peer.renew_ice_servers(ice_servers);
             }
         }
+    }
+}
+
+fn end_reason_text(reason: EndReason, side: Side, other: &str) -> String {
+    match (reason, side) {
+        (EndReason::CannotAnswer, Side::Caller) => format!(
+            "{other}'s browser cannot make calls. Send a message, or ask them to use another browser."
+        ),
+        (EndReason::CannotAnswer, Side::Callee) => NO_WEBRTC_REASON.to_owned(),
     }
 }

@@ -16,7 +16,10 @@ pub(super) mod state;
 use super::{
     state::video_adaptation::VideoQuality, track_slot::TrackSlot, transfer::FileTransfers,
 };
-use crate::model::call::{IceServer, Side, SignalingMessage};
+use crate::{
+    model::call::{IceServer, Side, SignalingMessage},
+    ui::browser_apis,
+};
 use connection::Connection;
 use event::{MediaState, PeerEvent};
 use js_sys::{Array, Reflect};
@@ -98,9 +101,8 @@ impl Peer {
     pub(super) fn audio_level(&self) -> Option<f64> {
         let transceivers = self.connection.transceivers();
         let receiver = transceivers.get(TrackSlot::Microphone.index())?.receiver();
-        let sources = Reflect::get(&receiver, &"getSynchronizationSources".into()).ok()?;
-        let sources: js_sys::Function = sources.dyn_into().ok()?;
-        let sources: Array = sources.call0(&receiver).ok()?.dyn_into().ok()?;
+        let sources = browser_apis::call(&receiver, "getSynchronizationSources", &[])?;
+        let sources: Array = sources.dyn_into().ok()?;
         Reflect::get(&sources.get(0), &"audioLevel".into())
             .ok()?
             .as_f64()

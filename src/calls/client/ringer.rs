@@ -2,9 +2,9 @@
 //!
 //! Of a browser's pages, the holder of a Web Lock (Web Locks API) plays the sound; if it closes, the next takes over.
 
-use crate::ui::{browser, browser_state::BrowserState};
+use crate::ui::{browser, browser_apis, browser_state::BrowserState};
 use futures::channel::oneshot;
-use js_sys::{Function, Promise, Reflect};
+use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
 use wasm_bindgen_futures::{JsFuture, future_to_promise, spawn_local};
 use web_sys::{
@@ -171,30 +171,36 @@ impl Ringer {
             })
         };
         let granted = Closure::once_into_js(granted);
-        let request_lock = || {
-            let navigator = web_sys::window()?.navigator();
-            let locks = Reflect::get(&navigator, &"locks".into()).ok()?;
-            let request: Function = Reflect::get(&locks, &"request".into())
-                .ok()?
-                .dyn_into()
-                .ok()?;
-            request.call2(&locks, &RING_LOCK_NAME.into(), &granted).ok()
-        };
-        if request_lock().is_none() {
-            self.0
-                .with_or_default(|ringer| ringer.lock = RingLock::Held(None));
+        let requested = browser_apis::request_lock(RING_LOCK_NAME, granted.unchecked_ref());
+        spawn_local(async move {
+            let is_refused = match requested {
+                Some(requested) => JsFuture::from(requested).await.is_err(),
+                None => true,
+            };
+            if is_refused {
+                self.ring_without_lock(generation);
+            }
+        });
+    }
+
+    fn ring_without_lock(self, generation: u32) {
+        let is_current = self.0.with_or_default(|ringer| {
+            let is_current = ringer.generation == generation;
+            if is_current {
+                ringer.lock = RingLock::Held(None);
+            }
+            is_current
+        });
+        if is_current {
             let _ = self.play_tones();
         }
     }
 
     /// Pages share a tag, so only one notification is visible.
     fn show_notification(self, title: &str, call_kind: &str) {
-        let is_allowed = || Notification::permission() == NotificationPermission::Granted;
-        if browser::is_visible()
-            || is_do_not_disturb()
-            || !supports_notifications()
-            || !is_allowed()
-        {
+        let is_allowed =
+            browser_apis::notification_permission() == Some(NotificationPermission::Granted);
+        if browser::is_visible() || is_do_not_disturb() || !is_allowed {
             return;
         }
         let options = NotificationOptions::new();
@@ -215,10 +221,10 @@ impl Ringer {
         }
     }
 
-    fn play_tones(self) -> Result<(), wasm_bindgen::JsValue> {
+    fn play_tones(self) -> Result<(), JsValue> {
         let audio = match self.0.with_or_default(|ringer| ringer.audio.clone()) {
             Some(audio) => audio,
-            None => AudioContext::new()?,
+            None => browser_apis::audio_context().ok_or(JsValue::UNDEFINED)?,
         };
         self.0
             .with_or_default(|ringer| ringer.audio = Some(audio.clone()));
@@ -285,50 +291,13 @@ fn mark_icons(ringing: bool) {
     {
         // Setting a valid attribute cannot fail.
         let _ = icon.set_attribute("href", address);
-        let name = if ringing {
-            "setAppBadge"
-        } else {
-            "clearAppBadge"
-        };
-        call_badging_api(name);
+        browser_apis::set_app_badge(ringing);
     }
-}
-
-fn call_badging_api(name: &str) {
-    let request = || {
-        let navigator = web_sys::window()?.navigator();
-        let function: Function = Reflect::get(&navigator, &name.into())
-            .ok()?
-            .dyn_into()
-            .ok()?;
-        let promise = function.call0(&navigator).ok()?;
-        promise.dyn_into::<Promise>().ok()
-    };
-    if let Some(promise) = request() {
-        spawn_local(async move {
-            let _ = JsFuture::from(promise).await;
-        });
-    }
-}
-
-/// Whether the browser supports notifications.
-pub fn supports_notifications() -> bool {
-    web_sys::window()
-        .is_some_and(|window| Reflect::has(&window, &"Notification".into()).unwrap_or(false))
 }
 
 /// Web Audio needs a user gesture (HTML, "sticky activation"); true if the browser cannot tell.
 fn can_play_sound() -> bool {
-    let is_activated = || {
-        let navigator = web_sys::window()?.navigator();
-        let activation = Reflect::get(&navigator, &"userActivation".into())
-            .ok()
-            .filter(|it| !it.is_undefined())?;
-        Reflect::get(&activation, &"hasBeenActive".into())
-            .ok()?
-            .as_bool()
-    };
-    is_activated().unwrap_or(true)
+    browser_apis::has_been_active().unwrap_or(true)
 }
 
 fn document() -> Option<web_sys::Document> {

@@ -26,7 +26,7 @@ use crate::{
         turn::credentials::RelayUser,
     },
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -47,6 +47,8 @@ pub(super) struct CallTask {
     caller_budget: SignalBudget,
     callee_budget: SignalBudget,
     early_signals: EarlySignals,
+    /// The callee's clients that cannot make calls.
+    unable_clients: BTreeSet<ClientId>,
     /// The callee's client whose provisional answer was forwarded.
     pranswer_client: Option<ClientId>,
 }
@@ -70,6 +72,7 @@ impl CallTask {
             caller_budget: budget,
             callee_budget: budget,
             early_signals: EarlySignals::default(),
+            unable_clients: BTreeSet::new(),
             pranswer_client: None,
         }
     }
@@ -172,6 +175,11 @@ impl CallTask {
         let Some(side) = self.call.side_of_user(from.person.id) else {
             return;
         };
+        if (request, side) == (Request::CannotAnswer, Side::Callee)
+            && self.may_be_answered_elsewhere(from.client)
+        {
+            return self.send_view(from);
+        }
         let before = self.call.state;
         match self
             .apply_input(
@@ -190,6 +198,15 @@ impl CallTask {
             Ok(()) => {}
             Err(rejection) => self.send_rejection(from, rejection),
         }
+    }
+
+    /// Whether another connected client of the callee can make calls, as far as is known.
+    fn may_be_answered_elsewhere(&mut self, unable: ClientId) -> bool {
+        self.unable_clients.insert(unable);
+        let clients = self.table.app.connections.clients_of_user(self.call.callee);
+        clients
+            .iter()
+            .any(|client| !self.unable_clients.contains(client))
     }
 
     async fn hang_up_for(&mut self, user: UserId) {
@@ -396,7 +413,11 @@ impl CallTask {
 /// Whether a request without effect is a repetition. `Connected` is one only once both sides are connected: each reports its own path.
 fn is_repeated_request(request: Request, state: State) -> bool {
     match request {
-        Request::Ringing | Request::Accept | Request::Decline | Request::HangUp => true,
+        Request::Ringing
+        | Request::CannotAnswer
+        | Request::Accept
+        | Request::Decline
+        | Request::HangUp => true,
         Request::Connected => state == State::Connected,
         Request::Disconnected => false,
     }

@@ -228,6 +228,7 @@ impl CallRegistry {
                     .await;
             }
             ClientAction::Ringing => Request::Ringing,
+            ClientAction::CannotAnswer => Request::CannotAnswer,
             ClientAction::Accept => Request::Accept,
             ClientAction::Decline => Request::Decline,
             ClientAction::HangUp => Request::HangUp,

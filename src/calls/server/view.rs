@@ -46,6 +46,7 @@ impl Parties {
             answered_at: call.answered_at,
             merged_call: None,
             is_waiting: false,
+            end_reason: call.end_reason,
         }
     }
 

@@ -3,13 +3,17 @@
 use crate::{
     calls::{
         api::list_ice_servers,
-        client::connection_test::{RelayTimings, find_reflexive_address, test_relay},
+        client::{
+            connection_test::{RelayTimings, find_reflexive_address, test_relay},
+            state::machine::NO_WEBRTC_REASON,
+        },
     },
     model::{
         call::IceServer,
         finding::{Finding, Verdict},
     },
     ui::{
+        browser_apis,
         findings::Findings,
         loading::Spinner,
         notice::{Notice, NoticeKind},
@@ -75,6 +79,9 @@ pub fn ConnectionTest() -> impl IntoView {
 }
 
 async fn run_test(state: RwSignal<TestState>, findings: RwSignal<Vec<Finding>>) -> TestState {
+    if !browser_apis::supports_calls() {
+        return TestState::Failed(NO_WEBRTC_REASON.to_owned());
+    }
     let servers = match list_ice_servers().await {
         Ok(servers) => servers,
         Err(why) => return TestState::Failed(why.to_string()),

@@ -3,6 +3,7 @@
 //! A toggle button's label names its action, so it has no `aria-pressed`. CSS shows one of its two icons: a new one
 //! would be blank until its drawing loads.
 
+use super::peer_media::release_on_cleanup;
 use crate::{
     calls::client::{
         devices::{
@@ -210,6 +211,7 @@ pub fn SelfView() -> impl IntoView {
             video.set_src_object(devices.camera_stream().filter(|_| seen).as_ref());
         }
     });
+    release_on_cleanup(video);
     view! {
         <div class="call-self" class:is-off=move || !devices.is_camera_on()>
             <video node_ref=video autoplay playsinline prop:muted=true aria-label="Your camera"></video>

@@ -8,13 +8,12 @@ use crate::{
     model::CallId,
     protocol::failure::Failure,
     ui::{
-        browser,
+        browser, browser_apis,
         form::{SubmitButton, on_answer},
         notice::{Notice, NoticeKind},
         time::{LocalTime, TimeStyle},
     },
 };
-use js_sys::Reflect;
 use leptos::{html, prelude::*, task::spawn_local_scoped_with_cancellation};
 use wasm_bindgen_futures::JsFuture;
 
@@ -197,14 +196,8 @@ fn NewLinkField(address: String) -> impl IntoView {
 
 /// False if the browser refuses.
 async fn copy_to_clipboard(text: &str) -> bool {
-    let Some(navigator) = web_sys::window().map(|window| window.navigator()) else {
-        return false;
-    };
-    // Only https pages have a clipboard.
-    let has_clipboard =
-        Reflect::get(&navigator, &"clipboard".into()).is_ok_and(|it| it.is_object());
-    has_clipboard
-        && JsFuture::from(navigator.clipboard().write_text(text))
-            .await
-            .is_ok()
+    match browser_apis::clipboard() {
+        Some(clipboard) => JsFuture::from(clipboard.write_text(text)).await.is_ok(),
+        None => false,
+    }
 }

@@ -1,7 +1,10 @@
 //! An incoming call, and three ways to answer.
 
 use crate::{
-    calls::client::{state::ClientCallState, use_calls},
+    calls::client::{
+        state::{ClientCallState, machine::NO_WEBRTC_REASON},
+        use_calls,
+    },
     model::{call::Media, user::Person},
     ui::{
         avatar::{Avatar, AvatarSize},
@@ -30,6 +33,7 @@ pub fn IncomingCard(
     let caller = Memo::new(move |_| call_state.with(ringing));
     let is_video = move || caller.with(|it| matches!(it, Some((_, Media::Video))));
     let error_message = calls.error_message();
+    let can_connect = calls.can_connect();
     let ready = RwSignal::new(!replaces_preview);
     Effect::new(move || {
         if replaces_preview {
@@ -49,17 +53,20 @@ pub fn IncomingCard(
         >
             {move || caller.get().map(|(person, media)| view! { <Caller person media /> })}
             {move || error_message.get().map(|message| view! { <Notice kind=NoticeKind::Error>{message}</Notice> })}
+            {(!can_connect).then(|| view! { <Notice kind=NoticeKind::Error>{NO_WEBRTC_REASON}</Notice> })}
             <div class="call-answers">
-                <button
-                    type="button"
-                    class="button primary"
-                    disabled=move || !ready.get()
-                    on:click=move |_| calls.accept(untrack(is_video))
-                >
-                    <Icon name=Glyph::Phone />
-                    "Accept"
-                </button>
-                <Show when=is_video>
+                <Show when=move || can_connect>
+                    <button
+                        type="button"
+                        class="button primary"
+                        disabled=move || !ready.get()
+                        on:click=move |_| calls.accept(untrack(is_video))
+                    >
+                        <Icon name=Glyph::Phone />
+                        "Accept"
+                    </button>
+                </Show>
+                <Show when=move || can_connect && is_video()>
                     <button
                         type="button"
                         class="button"

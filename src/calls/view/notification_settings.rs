@@ -1,15 +1,12 @@
 //! Sound and notifications of incoming calls.
 
 use crate::{
-    calls::client::{
-        ringer::{is_do_not_disturb, supports_notifications},
-        use_calls,
-    },
-    ui::browser,
+    calls::client::{ringer::is_do_not_disturb, use_calls},
+    ui::{browser, browser_apis},
 };
 use leptos::prelude::*;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{Notification, NotificationPermission};
+use wasm_bindgen_futures::spawn_local;
+use web_sys::NotificationPermission;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum NotificationState {
@@ -22,22 +19,18 @@ enum NotificationState {
 }
 
 fn notification_state() -> NotificationState {
-    if !supports_notifications() {
-        return NotificationState::Unknown;
-    }
-    match Notification::permission() {
-        NotificationPermission::Granted => NotificationState::Granted,
-        NotificationPermission::Denied => NotificationState::Denied,
-        _ => NotificationState::Unasked,
+    match browser_apis::notification_permission() {
+        None => NotificationState::Unknown,
+        Some(NotificationPermission::Granted) => NotificationState::Granted,
+        Some(NotificationPermission::Denied) => NotificationState::Denied,
+        Some(_) => NotificationState::Unasked,
     }
 }
 
 /// Requires a user gesture.
 fn request_permission(then: impl FnOnce(NotificationState) + 'static) {
     spawn_local(async move {
-        if let Ok(asked) = Notification::request_permission() {
-            let _ = JsFuture::from(asked).await;
-        }
+        browser_apis::request_notification_permission().await;
         then(notification_state());
     });
 }

@@ -13,15 +13,16 @@ use crate::{
     },
     ui::{
         avatar::{Avatar, AvatarSize},
+        browser_apis,
         icon::{Glyph, Icon},
         notice::{Notice, NoticeKind},
     },
 };
-use js_sys::{Function, Reflect};
-use leptos::{html, prelude::*};
-use wasm_bindgen::{JsCast, JsValue};
+use leptos::{html, html::ElementType, prelude::*};
+use send_wrapper::SendWrapper;
+use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{Document, HtmlMediaElement, HtmlVideoElement, MediaStream};
+use web_sys::{Element, HtmlMediaElement, HtmlVideoElement, MediaStream};
 
 pub(super) fn display_name_of(peer: Memo<Option<Person>>) -> String {
     peer.with(|with| {
@@ -31,10 +32,12 @@ pub(super) fn display_name_of(peer: Memo<Option<Person>>) -> String {
     })
 }
 
-/// Setting an unchanged stream would restart playback.
+/// Setting an unchanged stream would restart playback. The element lets go of the stream, and of the Picture-in-Picture window, once that
+/// has ended; of the window also while the peer sends nothing, because it would show the last frame.
 fn bind_video_stream(
     video: NodeRef<html::Video>,
     stream: impl Fn() -> Option<MediaStream> + 'static,
+    is_sent: impl Fn() -> bool + 'static,
 ) {
     Effect::new(move || {
         let stream = stream();
@@ -44,6 +47,39 @@ fn bind_video_stream(
             video.set_src_object(stream.as_ref());
         }
     });
+    Effect::new(move || {
+        let is_sent = is_sent();
+        if let Some(video) = video.get()
+            && !is_sent
+        {
+            close_picture_in_picture_of(&video);
+        }
+    });
+    release_on_cleanup(video);
+}
+
+/// Of an element that leaves the page.
+pub(super) fn release_on_cleanup<E>(element: NodeRef<E>)
+where
+    E: ElementType,
+    E::Output: JsCast + Clone + AsRef<HtmlMediaElement> + 'static,
+{
+    Effect::new(move || {
+        if let Some(element) = element.get() {
+            let element = SendWrapper::new(element);
+            on_cleanup(move || {
+                let element: &HtmlMediaElement = (*element).as_ref();
+                close_picture_in_picture_of(element);
+                element.set_src_object(None);
+            });
+        }
+    });
+}
+
+fn close_picture_in_picture_of(video: &Element) {
+    if browser_apis::picture_in_picture_element().as_ref() == Some(video) {
+        browser_apis::exit_picture_in_picture();
+    }
 }
 
 /// True if the stream was set, which needs an audio track. In Chromium, an element with an empty stream keeps its time at zero when audio
@@ -64,14 +100,15 @@ pub fn PeerVideo(peer: Memo<Option<Person>>, name: Signal<String>, seat: Seat) -
     let other = calls.peer_status(seat);
     let arrivals = tracks_revision(other);
     let video = NodeRef::<html::Video>::new();
-    bind_video_stream(video, move || {
-        // An unread memo tracks nothing.
-        let _ = arrivals.get();
-        calls.remote_video(seat)
-    });
     // Before the first report, video may arrive at any moment.
     let seen =
         move || media_state(other).is_none_or(|sends| sends.camera && !sends.is_video_paused);
+    let stream = move || {
+        // An unread memo tracks nothing.
+        let _ = arrivals.get();
+        calls.remote_video(seat)
+    };
+    bind_video_stream(video, stream, seen);
     let silent = move || media_state(other).is_some_and(|sends| !sends.microphone);
     let why = move || {
         media_state(other).and_then(|sends| {
@@ -126,10 +163,11 @@ pub fn PeerScreen(name: Signal<String>, seat: Seat) -> impl IntoView {
     let arrivals = tracks_revision(other);
     let video = NodeRef::<html::Video>::new();
     let shares = Memo::new(move |_| media_state(other).is_some_and(|sends| sends.screen));
-    bind_video_stream(video, move || {
+    let stream = move || {
         let _ = arrivals.get();
         calls.remote_screen(seat).filter(|_| shares.get())
-    });
+    };
+    bind_video_stream(video, stream, move || shares.get());
     view! {
         <div class="call-screen" hidden=move || !shares.get()>
             <video
@@ -176,6 +214,7 @@ pub fn PeerAudio(seat: Seat) -> impl IntoView {
             set_audio_output(&audio, &speaker_id.unwrap_or_default());
         }
     });
+    release_on_cleanup(audio);
     view! {
         <audio node_ref=audio autoplay></audio>
         <Show when=move || blocked.get()>
@@ -193,7 +232,7 @@ pub fn PeerAudio(seat: Seat) -> impl IntoView {
 
 /// W3C Audio Output Devices; empty selects the default.
 fn set_audio_output(element: &HtmlMediaElement, speaker: &str) {
-    call_method_if_present(element, "setSinkId", &[speaker.into()]);
+    browser_apis::start(element, "setSinkId", &[speaker.into()]);
 }
 
 /// Full-screen and picture-in-picture buttons, for the shared screen or else the video.
@@ -206,19 +245,14 @@ pub fn VideoButtons(
     let can_fill = RwSignal::new(false);
     let can_float = RwSignal::new(false);
     Effect::new(move || {
-        let Some(document) = document() else { return };
-        can_fill.set(document.fullscreen_enabled());
-        let enabled = Reflect::get(&document, &"pictureInPictureEnabled".into());
-        can_float.set(enabled.is_ok_and(|enabled| enabled.is_truthy()));
+        can_fill.set(browser_apis::supports_fullscreen());
+        can_float.set(browser_apis::supports_picture_in_picture());
     });
     let fill = move |_| {
-        let (Some(document), Some(pictures)) = (document(), pictures.get_untracked()) else {
-            return;
-        };
-        if document.fullscreen_element().is_some() {
-            call_method_if_present(&document, "exitFullscreen", &[]);
-        } else {
-            call_method_if_present(&pictures, "requestFullscreen", &[]);
+        if !browser_apis::exit_fullscreen()
+            && let Some(pictures) = pictures.get_untracked()
+        {
+            browser_apis::start(&pictures, "requestFullscreen", &[]);
         }
     };
     let float = move |_| {
@@ -271,34 +305,12 @@ pub fn VideoButtons(
     }
 }
 
-/// W3C Picture-in-Picture.
 fn toggle_picture_in_picture(video: &HtmlVideoElement) {
-    let Some(document) = document() else { return };
-    let floats = Reflect::get(&document, &"pictureInPictureElement".into());
-    if floats.is_ok_and(|element| element.is_truthy()) {
-        call_method_if_present(&document, "exitPictureInPicture", &[]);
+    if browser_apis::picture_in_picture_element().is_some() {
+        browser_apis::exit_picture_in_picture();
     } else {
-        call_method_if_present(video, "requestPictureInPicture", &[]);
+        browser_apis::start(video, "requestPictureInPicture", &[]);
     }
-}
-
-/// Ignores a missing method and a rejected promise.
-fn call_method_if_present(object: &JsValue, name: &str, arguments: &[JsValue]) {
-    let call = || {
-        let function: Function = Reflect::get(object, &name.into()).ok()?.dyn_into().ok()?;
-        let arguments: js_sys::Array = arguments.iter().collect();
-        let promise = function.apply(object, &arguments).ok()?;
-        promise.dyn_into::<js_sys::Promise>().ok()
-    };
-    if let Some(promise) = call() {
-        spawn_local(async move {
-            let _ = JsFuture::from(promise).await;
-        });
-    }
-}
-
-fn document() -> Option<Document> {
-    web_sys::window()?.document()
 }
 
 /// For two-party calls.

@@ -53,25 +53,31 @@ pub fn PreviewCard() -> impl IntoView {
             on:keydown=closes
         >
             <h2 id="call-title">{title}</h2>
-            <SelfView />
-            <LevelMeter />
-            <DeviceProblems />
-            <NewDeviceNotice />
+            <Show when=move || calls.can_connect()>
+                <SelfView />
+                <LevelMeter />
+                <DeviceProblems />
+                <NewDeviceNotice />
+            </Show>
             {move || {
                 Some(refused())
                     .filter(|reason| !reason.is_empty())
                     .map(|reason| view! { <Notice kind=NoticeKind::Error>{reason}</Notice> })
             }}
-            <div class="call-controls">
-                <MicrophoneButton />
-                <CameraButton />
-            </div>
-            <DevicePicker />
+            <Show when=move || calls.can_connect()>
+                <div class="call-controls">
+                    <MicrophoneButton />
+                    <CameraButton />
+                </div>
+                <DevicePicker />
+            </Show>
             <div class="call-answers">
-                <button type="button" class="button primary" on:click=move |_| calls.start_call()>
-                    <Icon name=Glyph::Phone />
-                    {start}
-                </button>
+                <Show when=move || calls.can_connect()>
+                    <button type="button" class="button primary" on:click=move |_| calls.start_call()>
+                        <Icon name=Glyph::Phone />
+                        {start}
+                    </button>
+                </Show>
                 <button type="button" class="button" on:click=move |_| calls.leave()>
                     "Cancel"
                 </button>

@@ -41,14 +41,16 @@ pub fn WaitingCard() -> impl IntoView {
                                 </p>
                                 <p class="small-text quiet-text">{kind} ", while you are in a call"</p>
                             </div>
-                            <button
-                                type="button"
-                                class="button small primary"
-                                on:click=move |_| calls.switch_to_waiting_call()
-                            >
-                                <Icon name=Glyph::Phone />
-                                "End and answer"
-                            </button>
+                            <Show when=move || calls.can_connect()>
+                                <button
+                                    type="button"
+                                    class="button small primary"
+                                    on:click=move |_| calls.switch_to_waiting_call()
+                                >
+                                    <Icon name=Glyph::Phone />
+                                    "End and answer"
+                                </button>
+                            </Show>
                             <button type="button" class="button small" on:click=move |_| calls.decline_waiting_call()>
                                 "Decline"
                             </button>

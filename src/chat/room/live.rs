@@ -16,6 +16,7 @@ use crate::{
     model::{RoomId, Seq, UserId, outbox::OutboxEntry, timeline::Timeline, user::Person},
     people::use_viewer,
     ui::{
+        browser_apis,
         icon::{Glyph, Icon},
         notice::{Notice, NoticeKind},
         page_visibility::use_page_visibility,
@@ -135,7 +136,11 @@ fn follow_timeline(
 ) {
     let (chat, socket) = (use_chat(), use_socket());
     // An on-screen keyboard resizes the view.
-    use_resize_observer(scroll.view, move |_, _| scroll.follow_end());
+    Effect::new(move || {
+        if browser_apis::supports_resize_observer() {
+            use_resize_observer(scroll.view, move |_, _| scroll.follow_end());
+        }
+    });
     Effect::new(move || {
         chat.with_timeline(room, |_| ());
         outgoing.track();

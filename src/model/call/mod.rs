@@ -9,6 +9,6 @@ mod types;
 pub use state_machine::{Call, Input, Rejection, Request, Timeouts};
 pub use text::{duration_text, outcome_text};
 pub use types::{
-    CallView, ClientAction, IceServer, Media, Outcome, RtcConfig, Seat, Side, SignalingMessage,
-    State,
+    CallView, ClientAction, EndReason, IceServer, Media, Outcome, RtcConfig, Seat, Side,
+    SignalingMessage, State,
 };

@@ -7,7 +7,7 @@
 //!
 //! Pure: the server passes inputs and the time to [`Call::apply`], and compares the call before and after to know what to store and send.
 
-use super::types::{Media, Outcome, Side, State};
+use super::types::{EndReason, Media, Outcome, Side, State};
 use crate::model::{CallId, ClientId, Millis, RoomId, UserId};
 
 /// Timeouts in milliseconds, and the outcome when each passes.
@@ -49,6 +49,8 @@ pub enum Input {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
     Ringing,
+    /// No client of the callee can.
+    CannotAnswer,
     Accept,
     Decline,
     HangUp,
@@ -93,6 +95,7 @@ pub struct Call {
     /// When both clients were first connected.
     pub connected_at: Option<Millis>,
     pub ended_at: Option<Millis>,
+    pub end_reason: Option<EndReason>,
     caller_side: SideState,
     callee_side: SideState,
     /// `None` for a state without a timeout.
@@ -138,6 +141,7 @@ impl Call {
             answered_at: None,
             connected_at: None,
             ended_at: None,
+            end_reason: None,
             caller_side: SideState::default(),
             callee_side: SideState::default(),
             state_deadline: Some(now + timeouts.ring),
@@ -234,14 +238,16 @@ impl Call {
     ) -> Result<(), Rejection> {
         match (request, side) {
             (Request::Ringing, Side::Callee) => self.mark_ringing(),
+            (Request::CannotAnswer, Side::Callee) => self.end_unanswerable(now),
             (Request::Accept, Side::Callee) => self.accept(page, now),
             (Request::Decline, Side::Callee) => self.decline(page, now)?,
             (Request::HangUp, side) => self.hang_up(side, now),
             (Request::Connected, side) => self.set_connectivity(side, page, true, now)?,
             (Request::Disconnected, side) => self.set_connectivity(side, page, false, now)?,
-            (Request::Ringing | Request::Accept | Request::Decline, Side::Caller) => {
-                return Err(Rejection::WrongState);
-            }
+            (
+                Request::Ringing | Request::CannotAnswer | Request::Accept | Request::Decline,
+                Side::Caller,
+            ) => return Err(Rejection::WrongState),
         }
         Ok(())
     }
@@ -250,6 +256,14 @@ impl Call {
     fn mark_ringing(&mut self) {
         if self.state == State::Dialing {
             self.state = State::Ringing;
+        }
+    }
+
+    /// Ignored after the answer.
+    fn end_unanswerable(&mut self, now: Millis) {
+        if self.state.is_unanswered() {
+            self.end_reason = Some(EndReason::CannotAnswer);
+            self.end(Outcome::Failed, now);
         }
     }
 

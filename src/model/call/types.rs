@@ -123,6 +123,18 @@ pub struct CallView {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "waiting")]
     pub is_waiting: bool,
+    /// Only known where the call has just ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "reason")]
+    pub end_reason: Option<EndReason>,
+}
+
+/// Why a call could not take place, besides its [`Outcome`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// No browser of the callee has WebRTC.
+    CannotAnswer,
 }
 
 impl CallView {
@@ -162,6 +174,8 @@ pub enum ClientAction {
         media: Media,
     },
     Ringing,
+    /// This client cannot make calls. The call ends unless another client of the callee may answer.
+    CannotAnswer,
     /// The other clients stop ringing.
     Accept,
     /// For all clients of the callee.

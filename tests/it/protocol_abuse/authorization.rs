@@ -219,6 +219,7 @@ async fn a_call_between_others_cannot_be_touched() {
     let restart = SignalingMessage::RestartIce;
     for action in [
         ClientAction::Ringing,
+        ClientAction::CannotAnswer,
         ClientAction::Accept,
         ClientAction::Decline,
         ClientAction::HangUp,

@@ -10,6 +10,7 @@
 pub(crate) mod browser;
 pub(crate) mod certificate;
 pub(crate) mod cluster;
+pub(crate) mod http_proxy;
 pub(crate) mod latencies;
 pub(crate) mod nats;
 pub(crate) mod postgres;

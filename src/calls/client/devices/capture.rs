@@ -151,12 +151,6 @@ pub(super) async fn capture_screen(
     Ok(Some((LocalTrack::new(screen, on_ended), sound)))
 }
 
-/// Mobile browsers do not support it.
-pub(super) fn can_share_screen() -> bool {
-    media_devices()
-        .is_ok_and(|devices| Reflect::has(&devices, &"getDisplayMedia".into()).unwrap_or(false))
-}
-
 /// Falls back to any device if the selected ones are gone.
 async fn request_stream(
     devices: &MediaDevices,

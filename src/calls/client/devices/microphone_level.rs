@@ -1,5 +1,6 @@
 //! The microphone's level: meter, talking while muted, and silence.
 
+use crate::ui::browser_apis;
 use web_sys::{
     AnalyserNode, AudioContext, MediaStream, MediaStreamAudioSourceNode, MediaStreamTrack,
 };
@@ -32,7 +33,7 @@ impl Meter {
         track.set_enabled(true);
         let stream = MediaStream::new().ok()?;
         stream.add_track(&track);
-        let context = AudioContext::new().ok()?;
+        let context = browser_apis::audio_context()?;
         let analyser = context.create_analyser().ok()?;
         analyser.set_fft_size(FFT_SIZE);
         let source = context.create_media_stream_source(&stream).ok()?;

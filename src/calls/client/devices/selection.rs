@@ -4,8 +4,8 @@ use super::{
     media_devices::media_devices,
     preferences::{AudioProcessing, DeviceKind, DevicePreferences},
 };
-use crate::ui::browser;
-use js_sys::{Array, Reflect};
+use crate::ui::{browser, browser_apis};
+use js_sys::Array;
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, prelude::Closure};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
@@ -49,7 +49,8 @@ impl DeviceSelection {
         {
             self.preferences.set(preferences);
         }
-        self.can_select_speaker.set(can_select_audio_output());
+        self.can_select_speaker
+            .set(browser_apis::supports_audio_output_selection());
         let Ok(devices) = media_devices() else {
             return;
         };
@@ -186,16 +187,6 @@ fn device_info(info: &MediaDeviceInfo) -> Option<DeviceInfo> {
         id: info.device_id(),
         label: info.label(),
     })
-}
-
-/// W3C Audio Output Devices.
-fn can_select_audio_output() -> bool {
-    let prototype = || {
-        let window = web_sys::window()?;
-        let element = Reflect::get(&window, &"HTMLMediaElement".into()).ok()?;
-        Reflect::get(&element, &"prototype".into()).ok()
-    };
-    prototype().is_some_and(|it| Reflect::has(&it, &"setSinkId".into()).unwrap_or(false))
 }
 
 #[cfg(test)]

@@ -25,11 +25,17 @@ pub struct ClientCallMachine {
     /// A second incoming call; the other one may be on another page.
     pub waiting_call: Option<CallView>,
     pub group_calls: KnownGroupCalls,
+    /// The browser has no WebRTC: nothing is started, rings or is answered here.
+    pub is_webrtc_missing: bool,
     /// Hang-ups and declines, repeated until confirmed.
     unconfirmed_ends: Vec<(CallId, ClientAction)>,
     /// Later frames about these calls are stale, from a former leader node.
     recently_ended: VecDeque<CallId>,
 }
+
+/// Shown instead of a call.
+pub const NO_WEBRTC_REASON: &str = "This browser cannot make calls: it has no WebRTC, or a setting or an extension turned it off. Turn it on, or \
+     use another browser.";
 
 /// Stale frames arrive within seconds.
 const MAX_RECENTLY_ENDED: usize = 8;
@@ -129,6 +135,9 @@ impl ClientCallMachine {
 
     /// Leaves the current call for the waiting one. Returns the actions, in order.
     pub fn switch_to_waiting_call(&mut self) -> Vec<(CallId, ClientAction)> {
+        if self.is_webrtc_missing {
+            return Vec::new();
+        }
         let Some(view) = self.waiting_call.take() else {
             return Vec::new();
         };
@@ -255,7 +264,7 @@ impl ClientCallMachine {
             self.state = ClientCallState::Preview(Preview {
                 target,
                 media,
-                refusal: None,
+                refusal: self.is_webrtc_missing.then(|| NO_WEBRTC_REASON.to_owned()),
             });
         }
         free
@@ -263,6 +272,9 @@ impl ClientCallMachine {
 
     /// Starts or joins the previewed call.
     pub fn start_call(&mut self, id: CallId) -> Option<(CallId, ClientAction)> {
+        if self.is_webrtc_missing {
+            return None;
+        }
         let Preview { target, media, .. } = self.state.preview()?.clone();
         Some(match target {
             CallTarget::Person(callee) => {
@@ -283,6 +295,9 @@ impl ClientCallMachine {
 
     /// Accepts the ringing call.
     pub fn accept(&mut self) -> Option<(CallId, ClientAction)> {
+        if self.is_webrtc_missing {
+            return None;
+        }
         let ClientCallState::Ringing(view) = &self.state else {
             return None;
         };
@@ -358,7 +373,15 @@ impl ClientCallMachine {
         let ringing = ringing.filter(|id| before.state.call_id() != Some(*id));
         let waiting = waiting_id(self).filter(|id| waiting_id(before) != Some(*id));
         let ids = ringing.into_iter().chain(waiting);
-        ids.map(|id| (id, ClientAction::Ringing)).collect()
+        ids.map(|id| (id, self.ringing_report())).collect()
+    }
+
+    fn ringing_report(&self) -> ClientAction {
+        if self.is_webrtc_missing {
+            ClientAction::CannotAnswer
+        } else {
+            ClientAction::Ringing
+        }
     }
 
     /// Unconfirmed actions, and a query whether the group call is over; without the path report.
@@ -383,7 +406,7 @@ impl ClientCallMachine {
         actions.extend(
             self.waiting_call
                 .iter()
-                .map(|view| (view.id, ClientAction::Ringing)),
+                .map(|view| (view.id, self.ringing_report())),
         );
         match &self.state {
             ClientCallState::Starting { id, callee, media } => actions.push((
@@ -400,7 +423,7 @@ impl ClientCallMachine {
             ClientCallState::InGroup(group_call) if !self.is_known_participant(group_call) => {
                 actions.push((group_call.view.id, ClientAction::Disconnected));
             }
-            ClientCallState::Ringing(view) => actions.push((view.id, ClientAction::Ringing)),
+            ClientCallState::Ringing(view) => actions.push((view.id, self.ringing_report())),
             ClientCallState::Answering(view) => actions.push((view.id, ClientAction::Accept)),
             ClientCallState::InCall(ActiveCall { view, .. }) if view.state.is_unanswered() => {
                 actions.push((

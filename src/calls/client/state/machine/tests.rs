@@ -41,6 +41,7 @@ fn view(side: Side, state: State) -> CallView {
         answered_at: None,
         merged_call: None,
         is_waiting: false,
+        end_reason: None,
     }
 }
 
