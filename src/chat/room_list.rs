@@ -18,8 +18,8 @@ use crate::{
         avatar::Avatar,
         form::{ActionFailure, Field, SubmitButton, on_answer},
         icon::{Glyph, Icon},
-        role_mark::RoleMark,
         rejected_form::rejected_value,
+        role_mark::RoleMark,
         time::LocalClock,
     },
 };

@@ -46,7 +46,7 @@ async fn post_to_function(State(router): State<Router>, request: Request, next: 
         return next.run(request).await;
     };
     let (page, body) = request.into_parts();
-    let Some(form) = read_form(body).await else {
+    let Some(form) = read_form(&function, body).await else {
         let failure = Failure::invalid(NOT_KEPT);
         return (StatusCode::PAYLOAD_TOO_LARGE, page_with(&failure)).into_response();
     };

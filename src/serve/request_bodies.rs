@@ -24,6 +24,8 @@ use tokio::time::{Sleep, sleep, timeout};
 
 /// The longest is a message of 4,000 characters, each of up to 12 bytes when percent-encoded.
 pub(super) const MAX_FORM_BYTES: usize = 64 * 1024;
+/// Of a form that is sent back to be shortened: a message of 20,000 characters, percent-encoded.
+const MAX_KEPT_FORM_BYTES: usize = 4 * MAX_FORM_BYTES;
 /// Publish a story: the routes with longer bodies.
 const STORY_PATHS: [&str; 4] = [
     "/api/v1/stories",
@@ -40,12 +42,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Refuses a body that is too long by its `Content-Length`, and ends one that becomes too long or takes too long.
 pub(super) async fn bound_bodies(request: Request, next: Next) -> Response {
-    let is_story = STORY_PATHS.contains(&request.uri().path());
-    let (most, deadline) = if is_story {
-        (MAX_PUBLISH_REQUEST_BYTES, STORY_TIMEOUT)
-    } else {
-        (MAX_FORM_BYTES, FORM_TIMEOUT)
-    };
+    let (most, deadline) = bounds(request.uri().path());
     let most_bytes = u64::try_from(most).unwrap_or(u64::MAX);
     if request.body().size_hint().lower() > most_bytes {
         let most = format_bytes(most_bytes);
@@ -61,6 +58,14 @@ pub(super) async fn bound_bodies(request: Request, next: Next) -> Response {
     next.run(bounded).await
 }
 
+fn bounds(path: &str) -> (usize, Duration) {
+    if STORY_PATHS.contains(&path) {
+        (MAX_PUBLISH_REQUEST_BYTES, STORY_TIMEOUT)
+    } else {
+        (MAX_FORM_BYTES, FORM_TIMEOUT)
+    }
+}
+
 fn bound_body(body: Body, most: usize, deadline: Duration) -> Body {
     Body::new(BoundedBody {
         body,
@@ -69,15 +74,15 @@ fn bound_body(body: Body, most: usize, deadline: Duration) -> Body {
     })
 }
 
-/// A whole form, even a longer one than a server function takes. `None` if it is longer than any story, takes too long or breaks off.
-pub(super) async fn read_form(body: Body) -> Option<Bytes> {
-    let most_bytes = u64::try_from(MAX_PUBLISH_REQUEST_BYTES).unwrap_or(u64::MAX);
-    if body.size_hint().lower() > most_bytes {
+/// A whole form, even one that is longer than its server function takes. `None` if it is much longer, takes too long or breaks off.
+pub(super) async fn read_form(function: &str, body: Body) -> Option<Bytes> {
+    let (most, deadline) = bounds(function);
+    let most = most.max(MAX_KEPT_FORM_BYTES);
+    if body.size_hint().lower() > u64::try_from(most).unwrap_or(u64::MAX) {
         drain(body).await;
         return None;
     }
-    let bounded = bound_body(body, MAX_PUBLISH_REQUEST_BYTES, STORY_TIMEOUT);
-    to_bytes(bounded, MAX_PUBLISH_REQUEST_BYTES).await.ok()
+    to_bytes(bound_body(body, most, deadline), most).await.ok()
 }
 
 /// Receives the body and keeps nothing: a client that still sends when the connection is closed gets no answer.

@@ -6,7 +6,7 @@ use futures::channel::oneshot;
 use uuid::{NoContext, Timestamp, Uuid};
 use wasm_bindgen::{JsCast, prelude::Closure};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortSignal, Event, EventTarget, RequestCache, RequestInit, Response};
+use web_sys::{Event, EventTarget, RequestCache, RequestInit, Response};
 
 /// Milliseconds since 1970-01-01T00:00:00Z by this device's clock, which may be set: for shown or stored times.
 #[must_use]

@@ -85,7 +85,7 @@ async fn a_refused_message_is_not_lost() {
     assert_eq!(response.headers()["location"], "/chat/general#latest");
     assert!(ada.html("/chat/general").await.contains("Hello"));
 
-    // Longer than any story.
+    // Too long to be kept.
     let longest = "c".repeat(1_100_000);
     let (status, html) = post(&ada, page, &form(&longest)).await;
     assert_eq!(status, 413);

@@ -3,9 +3,9 @@
 mod file_inspection;
 mod files;
 mod frames;
-mod permissions;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod permissions;
 mod refusals;
 mod rooms;
 mod send_order;
