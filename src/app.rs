@@ -38,6 +38,10 @@ use leptos_router::{
     path,
 };
 
+/// Selects the elements that [`App`] puts into the body.
+#[cfg(feature = "hydrate")]
+pub const ROOT_ELEMENTS: &str = "body .skip-link, body .site-top, body #main";
+
 /// Provides the app-wide contexts and renders the header, the router and the call dock.
 #[component]
 pub fn App() -> impl IntoView {

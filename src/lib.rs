@@ -48,3 +48,11 @@ pub async fn hydrate() {
     app::pages::load_rendered_chunk().await;
     ui::hydration::hydrate(app::App).await;
 }
+
+/// Entry point in the browser where hydration fails: builds the page anew, in place of the server's elements.
+#[cfg(feature = "hydrate")]
+pub async fn mount() {
+    console_error_panic_hook::set_once();
+    app::pages::load_rendered_chunk().await;
+    ui::hydration::mount(app::App, app::ROOT_ELEMENTS).await;
+}

@@ -15,6 +15,86 @@ async function sendAcknowledged(visitor: Visitor, texts: string[]): Promise<void
   await visitor.chat.expectAllAcknowledged();
 }
 
+interface Cost {
+  /** Nodes of the timeline that were added or removed. */
+  changedNodes: number;
+  milliseconds: number;
+}
+
+/** Clicks "Older messages". The time is from the answer to the frame that shows it. */
+async function measureOlderPage(): Promise<Cost> {
+  const [timeline, link] = [document.querySelector(".timeline"), document.querySelector<HTMLElement>("a.older")];
+  if (timeline === null || link === null) throw new Error("there are no older messages");
+  const countMessages = () => timeline.querySelectorAll(".message").length;
+  const before = countMessages();
+  let changedNodes = 0;
+  const shown = new Promise<void>((done) => {
+    new MutationObserver((records) => {
+      for (const { target, addedNodes, removedNodes } of records)
+        if (target === timeline) changedNodes += addedNodes.length + removedNodes.length;
+      if (countMessages() >= before + 50) done();
+    }).observe(timeline, { childList: true });
+  });
+  performance.clearResourceTimings();
+  link.click();
+  await shown;
+  // The task after a frame.
+  await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  const shownAt = performance.now();
+  const answers = performance.getEntriesByType("resource") as PerformanceResourceTiming[];
+  const answer = answers.find(({ name }) => name.includes("/fn/room"));
+  return { changedNodes, milliseconds: shownAt - (answer?.responseEnd ?? NaN) };
+}
+
+/** Types 20 letters, and lays the page out after each. The time is that of the fastest of three rounds. */
+async function measureKeys(): Promise<Cost> {
+  const [timeline, field] = [document.querySelector(".timeline"), document.querySelector("textarea")];
+  if (timeline === null || field === null) throw new Error("no room is shown");
+  let changedNodes = 0;
+  const observer = new MutationObserver((records) => (changedNodes += records.length));
+  observer.observe(timeline, { childList: true, subtree: true, attributes: true, characterData: true });
+  let milliseconds = Infinity;
+  for (let round = 0; round < 3; round += 1) {
+    field.focus();
+    const before = performance.now();
+    for (let key = 0; key < 20; key += 1) {
+      document.execCommand("insertText", false, "a");
+      void timeline.scrollHeight;
+    }
+    milliseconds = Math.min(milliseconds, performance.now() - before);
+    await new Promise((done) => requestAnimationFrame(done));
+  }
+  field.value = "";
+  field.dispatchEvent(new InputEvent("input", { bubbles: true }));
+  observer.disconnect();
+  return { changedNodes, milliseconds };
+}
+
+/** Sends messages over a connection of their own, which shows none of them. */
+async function sendWithoutPage(page: Page, room: string, texts: string[]): Promise<void> {
+  const refused = await page.evaluate(
+    async ([room, texts]) => {
+      const socket = new WebSocket("/ws", "rialto.v1");
+      await new Promise((done) => socket.addEventListener("open", done));
+      socket.send(JSON.stringify({ type: "hello", client: crypto.randomUUID() }));
+      for (const text of texts) socket.send(JSON.stringify({ type: "send", id: crypto.randomUUID(), room, text }));
+      let unanswered = texts.length;
+      const refused = await new Promise<string>((done) => {
+        socket.addEventListener("message", ({ data }: MessageEvent<string>) => {
+          const { type } = JSON.parse(data) as { type: string };
+          if (type === "refused") done(data);
+          if (type === "sent") unanswered -= 1;
+          if (unanswered === 0) done("");
+        });
+      });
+      socket.close();
+      return refused;
+    },
+    [room, texts] as const,
+  );
+  expect(refused).toBe("");
+}
+
 const numberedTexts = (count: number, word = "Line") => Array.from({ length: count }, (_, at) => `${word} ${at + 1}`);
 
 test("a message that is too long is kept, and counted as the server counts", async ({ join }) => {
@@ -139,6 +219,34 @@ test("older messages load above, up to the first, without moving the view", asyn
   }
   await expect(page.getByRole("link", { name: "Older messages" })).toHaveCount(0);
   expect(await chat.sentTexts()).toEqual(numberedTexts(130));
+});
+
+test.describe("a room with a long history", () => {
+  test.use({ serverEnv: { RIALTO_LIMITS: "sign-ins=10000,messages=10000,frames=10000" } });
+
+  test("an older page and a key press change and cost as much as when little was loaded", async ({ join }) => {
+    const ada = await join("Ada");
+    const { page, chat } = ada;
+    const room = await page.locator(".composer input[name=room]").inputValue();
+    await ada.open("/settings");
+    await sendWithoutPage(page, room, numberedTexts(1000));
+    await ada.open("/chat/general");
+    await expect(chat.messages).toHaveCount(50);
+    const fewLoaded = await page.evaluate(measureKeys);
+    const costs: Cost[] = [];
+    for (let loaded = 50; loaded < 1000; loaded += 50) costs.push(await page.evaluate(measureOlderPage));
+    expect(await chat.sentTexts()).toEqual(numberedTexts(1000));
+    const manyLoaded = await page.evaluate(measureKeys);
+    expect(manyLoaded.changedNodes, "typing changes no message").toBe(0);
+    // A page has 50 rows and the first row below it changes.
+    const changedNodes = costs.map((cost) => cost.changedNodes);
+    expect(Math.max(...changedNodes), `rows that were added or removed: ${changedNodes.join(", ")}`).toBeLessThan(70);
+    const fastest = (some: Cost[]) => Math.min(...some.map((cost) => cost.milliseconds));
+    const [early, late] = [fastest(costs.slice(1, 5)), fastest(costs.slice(-4))];
+    expect(late, `an older page takes ${late} ms with all loaded, ${early} ms with little`).toBeLessThan(4 * early);
+    const [few, many] = [fewLoaded.milliseconds, manyLoaded.milliseconds];
+    expect(many, `keys take ${many} ms with all loaded, ${few} ms with little`).toBeLessThan(8 * few);
+  });
 });
 
 test("a room left before its older messages arrive is left, and opens again", async ({ join }) => {

@@ -12,7 +12,12 @@ use leptos_meta::MetaTags;
 ///
 /// Fetches are retried with backoff, before the import, because a failed import may be cached. After a 404 (another build) the page
 /// reloads, at most once a minute, as `ui::build` does.
+///
+/// A page that cannot be hydrated is mounted by a second instance of the program (docs/decisions/0032-mount-where-hydration-fails.md).
 const HYDRATE_SCRIPT: &str = include_str!("hydrate.js");
+
+/// Keeps a live page working while a translator changes its text.
+const TRANSLATION_SCRIPT: &str = include_str!("translation.js");
 
 /// Renders the HTML document.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
@@ -25,7 +30,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
         program_manifest: program,
         ..
     } = expect_context();
-    let hydrate_script = format!("const app = {program};\n{HYDRATE_SCRIPT}");
+    let hydrate_script = format!("const app = {program};\n{HYDRATE_SCRIPT}{TRANSLATION_SCRIPT}");
     view! {
         <!DOCTYPE html>
         <html lang="en" data-theme=theme>

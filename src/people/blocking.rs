@@ -2,7 +2,7 @@
 
 use super::{
     api::{BlockPerson, UnblockPerson, list_blocked_people},
-    use_viewer,
+    viewer::use_viewer,
 };
 use crate::{
     model::{UserId, user::Person},

@@ -1,6 +1,6 @@
 //! Who may call, and how calls connect: a section of the settings.
 
-use super::{api::SetCallSettings, use_viewer};
+use super::{api::SetCallSettings, viewer::use_viewer};
 use crate::{
     model::user::{CallsFrom, PersonalSettings},
     ui::form::{ActionOutcome, SubmitButton, on_success},

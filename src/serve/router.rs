@@ -64,7 +64,7 @@ pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions, assets: Ass
 fn page_router(systems: &Systems, options: LeptosOptions, assets: Assets) -> Router {
     page_task::install_executor();
     let Systems { app, news, .. } = systems;
-    let program = assets.folder.to_string();
+    let (program, second_program) = (assets.folder.clone(), assets.second_folder.clone());
     let provide = {
         let (app, news) = (app.clone(), news.clone());
         move || context::provide(&app, &news, &assets)
@@ -111,6 +111,7 @@ fn page_router(systems: &Systems, options: LeptosOptions, assets: Assets) -> Rou
             page_cache::PageCache::new(news.clone()),
             page_cache::serve_from_cache,
         ))
+        .nest_service(&second_program, files.clone())
         .nest_service(&program, files)
         .with_state(options)
 }

@@ -20,12 +20,17 @@ pub struct Assets {
     /// URL path of this build's folder.
     pub folder: Arc<str>,
     pub stylesheet: Arc<str>,
-    /// JSON: `wasm`, the main file; `scripts`, its loader and imports; `parts`, the lazy chunks by name.
+    /// The same files again: a browser has one instance of a module for each URL.
+    pub second_folder: Arc<str>,
+    /// JSON: `folder` and `secondFolder`; `wasm`, the main file; `scripts`, its loader and imports; `parts`, the lazy chunks by name.
     pub program_manifest: Arc<str>,
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct ProgramManifest {
+    folder: String,
+    second_folder: String,
     wasm: String,
     scripts: Vec<String>,
     #[serde(rename = "parts")]
@@ -50,6 +55,7 @@ impl Assets {
             })
             .into();
         let folder = format!("/{}/{build}", options.site_pkg_dir);
+        let second_folder = format!("{folder}/second");
         let name = &options.output_name;
         let url = |file: &str| format!("{folder}/{file}");
         let stylesheet = if is_watched {
@@ -59,6 +65,8 @@ impl Assets {
         };
         let has_chunks = pkg.join(SPLIT_LOADER).exists();
         let program = ProgramManifest {
+            folder: folder.clone(),
+            second_folder: second_folder.clone(),
             wasm: url(&format!("{name}.wasm")),
             scripts: [
                 Some(format!("{name}.js")),
@@ -84,6 +92,7 @@ impl Assets {
             stylesheet: stylesheet.into(),
             program_manifest: serde_json::to_string(&program).unwrap_or_default().into(),
             folder: folder.into(),
+            second_folder: second_folder.into(),
             build,
         }
     }
@@ -164,6 +173,8 @@ mod tests {
         assert_eq!(
             manifest(&assets),
             json!({
+                "folder": folder,
+                "secondFolder": format!("{folder}/second"),
                 "wasm": format!("{folder}/rialto.wasm"),
                 "scripts": [format!("{folder}/rialto.js")],
                 "parts": {},
@@ -208,6 +219,8 @@ mod tests {
         assert_eq!(
             manifest(&assets),
             json!({
+                "folder": folder,
+                "secondFolder": format!("{folder}/second"),
                 "wasm": format!("{folder}/rialto.wasm"),
                 "scripts": [format!("{folder}/rialto.js"), format!("{folder}/{SPLIT_LOADER}")],
                 "parts": { "calls": [

@@ -2,6 +2,8 @@
 //!
 //! The browser compiles each function at its first call: in one task, a phone would ignore touch for half a second. Hydration yields at
 //! every [`HydrationBoundary`]; futures spawned meanwhile run afterwards, one task each.
+//!
+//! `mount` builds the page instead, where the server's HTML was changed on its way or in the browser.
 
 use leptos::{
     attr::{Attribute, any_attribute::AnyAttribute},
@@ -135,18 +137,27 @@ impl RenderHtml for Subtree {
 }
 
 #[cfg(feature = "hydrate")]
-pub use browser::hydrate;
+pub use browser::{hydrate, mount};
 
 #[cfg(feature = "hydrate")]
 mod browser {
     use any_spawner::{CustomExecutor, Executor, PinnedFuture, PinnedLocalFuture};
     use futures::channel::oneshot;
+    use hydration_context::{HydrateSharedContext, SharedContext};
     use js_sys::Function;
-    use leptos::{IntoView, mount, tachys::dom::body};
-    use std::{cell::RefCell, collections::VecDeque};
+    use leptos::{
+        IntoView,
+        mount::hydrate_from_async,
+        prelude::Owner,
+        tachys::{
+            dom::{body, document},
+            view::{Mountable, Render},
+        },
+    };
+    use std::{cell::RefCell, collections::VecDeque, mem, sync::Arc};
     use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
     use wasm_bindgen_futures::spawn_local;
-    use web_sys::MessageChannel;
+    use web_sys::{Element, MessageChannel, Node};
 
     thread_local! {
         /// `None` once hydration is complete. The executor has no context that could own the futures.
@@ -181,8 +192,39 @@ mod browser {
         DEFERRED_FUTURES.set(Some(VecDeque::new()));
         // No other executor was set.
         let _ = Executor::init_custom_executor(DeferredExecutor);
-        mount::hydrate_from_async(body(), app).await.forget();
+        hydrate_from_async(body(), app).await.forget();
         spawn_local(run_deferred_futures());
+    }
+
+    /// Builds the page anew in place of the elements that `replaced` selects, with the data that the server rendered.
+    ///
+    /// The program must not have hydrated the page: a panic has left it unusable.
+    pub async fn mount<V: IntoView>(app: impl FnOnce() -> V + 'static, replaced: &str) {
+        // No other executor was set.
+        let _ = Executor::init_custom_executor(DeferredExecutor);
+        let context = Arc::new(HydrateSharedContext::new());
+        let owner = Owner::new_root(Some(context.clone()));
+        let mut root = owner.with(|| app().into_view().build());
+        let (body, replaced) = (body(), select(replaced));
+        let in_body = |element: &&Element| body.is_same_node(element.parent_node().as_ref());
+        let place = replaced.iter().find(in_body).cloned().map(Node::from);
+        root.mount(&body, place.or_else(|| body.first_child()).as_ref());
+        for element in replaced {
+            element.remove();
+        }
+        mem::forget((owner, root));
+        // What is spawned, the content of a route included, runs before the next task: nothing is painted without it.
+        yield_to_event_loop().await;
+        context.hydration_complete();
+    }
+
+    fn select(selector: &str) -> Vec<Element> {
+        let Ok(selected) = document().query_selector_all(selector) else {
+            return Vec::new();
+        };
+        (0..selected.length())
+            .filter_map(|at| selected.get(at)?.dyn_into().ok())
+            .collect()
     }
 
     async fn run_deferred_futures() {

@@ -2,6 +2,7 @@
 
 use super::{
     group_call::GroupCallCard,
+    row_pages::{RowPage, split_rows},
     rows::{Row, RowView, UnreadRange, is_mine_and_recent, rows},
     timeline_scroll::TimelineScroll,
 };
@@ -64,6 +65,10 @@ pub(super) fn LiveRoom(page: RoomHistory, me: Person) -> impl IntoView {
         })
         .unwrap_or_default()
     });
+    let page_starts = RwSignal::new(Vec::new());
+    let pages = Memo::new(move |_| {
+        page_starts.with(|page_starts| all_rows.with(|rows| split_rows(rows, page_starts)))
+    });
     let is_empty = move || all_rows.with(Vec::is_empty) && outgoing.with(Vec::is_empty);
 
     follow_timeline(room, outgoing, scroll, is_visible);
@@ -82,6 +87,10 @@ pub(super) fn LiveRoom(page: RoomHistory, me: Person) -> impl IntoView {
         let other = other_person.clone();
         other.filter(|person| viewer.has_blocked(person.id))
     });
+    let show_row = Callback::new(move |row| {
+        view! { <RowView row message=find_message(row) me=my_id other_person=summary.other_person.clone() /> }
+            .into_any()
+    });
     let on_sent = Callback::new(move |()| scroll.jump_to_end());
     view! {
         <div
@@ -96,7 +105,7 @@ pub(super) fn LiveRoom(page: RoomHistory, me: Person) -> impl IntoView {
                 oldest_with_older
                     .get()
                     .map(|oldest| {
-                        view! { <OlderMessages room slug=older_slug.clone() oldest scroll /> }
+                        view! { <OlderMessages room slug=older_slug.clone() oldest page_starts scroll /> }
                     })
             }}
             <Show when=is_empty>
@@ -106,9 +115,7 @@ pub(super) fn LiveRoom(page: RoomHistory, me: Person) -> impl IntoView {
                     <p>"Write the first message below."</p>
                 </div>
             </Show>
-            <For each=move || all_rows.get() key=Row::key let:row>
-                <RowView row message=find_message(row) me=my_id other_person=summary.other_person.clone() />
-            </For>
+            <RowPage pages show_row />
             <PendingMessages room author=me outgoing />
             <div id="latest"></div>
         </div>
@@ -218,7 +225,13 @@ fn JumpToLatest(room: RoomId, me: UserId, scroll: TimelineScroll) -> impl IntoVi
 
 /// A link works before hydration.
 #[component]
-fn OlderMessages(room: RoomId, slug: String, oldest: Seq, scroll: TimelineScroll) -> impl IntoView {
+fn OlderMessages(
+    room: RoomId,
+    slug: String,
+    oldest: Seq,
+    page_starts: RwSignal<Vec<Seq>>,
+    scroll: TimelineScroll,
+) -> impl IntoView {
     let chat = use_chat();
     let is_busy = RwSignal::new(false);
     let failure = RwSignal::new(None::<String>);
@@ -234,6 +247,7 @@ fn OlderMessages(room: RoomId, slug: String, oldest: Seq, scroll: TimelineScroll
         spawn_local_scoped_with_cancellation(async move {
             match find_room_history(slug, Some(oldest), false).await {
                 Ok(page) => scroll.preserve_position(|| {
+                    page_starts.update(|page_starts| page_starts.push(oldest));
                     chat.prepend_page(room, page.messages, page.has_older);
                 }),
                 Err(reason) => {

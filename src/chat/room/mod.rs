@@ -2,6 +2,7 @@
 
 mod group_call;
 mod live;
+mod row_pages;
 mod rows;
 mod timeline_scroll;
 
