@@ -11,7 +11,10 @@ async function blockInRoom(visitor: Visitor, name: string, text: string): Promis
 
 /** A call that is refused: its preview stays open. */
 async function tryToCall(visitor: Visitor, name: string): Promise<void> {
-  await visitor.page.locator(".chat-rooms").getByRole("button", { name: `Call ${name}`, exact: true }).click();
+  await visitor.page
+    .locator(".chat-rooms")
+    .getByRole("button", { name: `Call ${name}`, exact: true })
+    .click();
   await visitor.calls.preview.getByRole("button", { name: "Start voice call" }).click();
 }
 
@@ -114,7 +117,7 @@ test("who may call is chosen in the settings, and so is the relay", async ({ joi
   await grace.calls.call("Ada", "voice");
   await ada.calls.accept();
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
-  const candidates = await ada.page.evaluate(async () => {
+  const candidates = await ada.page.evaluate(() => {
     const peers = window.instrumentation.peerConnections;
     return peers.flatMap((peer) => peer.localDescription?.sdp.match(/typ \w+/g) ?? []);
   });

@@ -78,8 +78,8 @@ async fn refusal_of_message(client: &mut CallClient, room: RoomId) -> Refusal {
 }
 
 /// A call that must be refused. Returns the code and the reason.
-async fn refusal_of_call(caller: &mut CallClient, callee: UserId) -> (ErrorCode, String) {
-    let (to, media) = (callee, Media::Voice);
+async fn refusal_of_call(caller: &mut CallClient, to: UserId) -> (ErrorCode, String) {
+    let media = Media::Voice;
     caller
         .send_action(call_id(), ClientAction::Start { to, media })
         .await;
@@ -125,7 +125,10 @@ async fn nothing_of_a_blocked_person_rings_or_is_written_and_nobody_tells_them()
     mallory
         .ws
         .wait_for(|frame| match frame {
-            ServerFrame::Refused(refusal) => Some(assert_eq!(refusal.code, ErrorCode::Invalid)),
+            ServerFrame::Refused(refusal) => {
+                assert_eq!(refusal.code, ErrorCode::Invalid);
+                Some(())
+            }
             ServerFrame::UploadReady { .. } => panic!("a file was accepted"),
             _ => None,
         })
@@ -194,7 +197,7 @@ async fn a_message_that_was_sent_before_a_block_is_confirmed_when_it_is_repeated
         grace
             .ws
             .wait_for(|frame| match frame {
-                ServerFrame::Sent { id: sent, .. } if *sent == id => Some(()),
+                ServerFrame::Sent { id: confirmed, .. } if *confirmed == id => Some(()),
                 ServerFrame::Refused(refusal) => panic!("{refusal:?}"),
                 _ => None,
             })
@@ -279,13 +282,12 @@ async fn choose_callers(client: &mut CallClient, word: &str, from: CallsFrom) {
     assert_eq!(next_settings(client).await.calls_from, from);
 }
 
-async fn rings_and_is_cancelled(caller: &mut CallClient, callee: &mut CallClient) {
-    let id = caller.start_call(callee).await;
+async fn rings_and_is_cancelled(caller: &mut CallClient, rung: &mut CallClient) {
+    let id = caller.start_call(rung).await;
     caller.next_view().await;
-    let rung = callee.next_view().await;
-    assert_eq!(rung.id, id);
+    assert_eq!(rung.next_view().await.id, id);
     caller.send_action(id, ClientAction::HangUp).await;
-    let outcome = callee.next_outcome().await;
+    let outcome = rung.next_outcome().await;
     assert_eq!((outcome.0, outcome.1), (id, Outcome::Cancelled));
     while !caller.next_state().await.is_ended() {}
 }

@@ -100,18 +100,11 @@ impl CallRegistry {
                 None => true,
             };
             // Who calls back while the other rings answers, which nothing refuses.
-            let is_new_ring = self.is_new_ring(id, &parties);
-            if is_new_ring && let Some(reason) = self.find_refusal(&parties, is_stranger).await? {
-                send_error(from, id, ErrorCode::NotAllowed, &reason);
-                return Ok(());
-            }
-            if is_new_ring
-                && let Err(exceeded) = self.take_ring(&parties, found.is_none(), is_stranger)
+            if self.is_new_ring(id, &parties)
+                && self
+                    .refuse_ring(from, id, &parties, found.is_none(), is_stranger)
+                    .await?
             {
-                let (name, wait) = (&parties.callee.name, exceeded.wait);
-                let in_words = format_wait(u32::try_from(wait.as_millis()).ok());
-                let reason = format!("Too many calls to {name}. Wait {in_words}, then call again.");
-                send_rate_limited(from, id, &reason, wait);
                 return Ok(());
             }
             let room = match found {
@@ -176,6 +169,29 @@ impl CallRegistry {
     fn is_new_ring(&self, id: CallId, two: &Parties) -> bool {
         let open = self.table.lock();
         !open.calls.contains_key(&id) && !open.rings(two.callee.id, two.caller.id)
+    }
+
+    /// Charges a new ring. If it is refused, tells the caller and returns true.
+    async fn refuse_ring(
+        &self,
+        from: &Connection,
+        id: CallId,
+        two: &Parties,
+        is_new_conversation: bool,
+        is_stranger: bool,
+    ) -> Result<bool> {
+        if let Some(reason) = self.find_refusal(two, is_stranger).await? {
+            send_error(from, id, ErrorCode::NotAllowed, &reason);
+            return Ok(true);
+        }
+        let Err(exceeded) = self.take_ring(two, is_new_conversation, is_stranger) else {
+            return Ok(false);
+        };
+        let (name, wait) = (&two.callee.name, exceeded.wait);
+        let in_words = format_wait(u32::try_from(wait.as_millis()).ok());
+        let reason = format!("Too many calls to {name}. Wait {in_words}, then call again.");
+        send_rate_limited(from, id, &reason, wait);
+        Ok(true)
     }
 
     /// Why the callee does not accept this call. Does not say whether they have blocked the caller.

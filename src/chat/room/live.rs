@@ -124,9 +124,10 @@ pub(super) fn LiveRoom(page: RoomHistory, me: Person) -> impl IntoView {
             <JumpToLatest room me=my_id scroll />
             <TypingLine room />
         </div>
-        {move || match blocked_person.get() {
-            Some(person) => Either::Left(view! { <BlockedNotice person /> }),
-            None => {
+        {move || {
+            if let Some(person) = blocked_person.get() {
+                Either::Left(view! { <BlockedNotice person /> })
+            } else {
                 let (slug, title) = (slug.clone(), title.clone());
                 Either::Right(view! { <Composer room slug title form_message_id on_sent /> })
             }

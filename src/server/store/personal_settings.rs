@@ -46,7 +46,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn create_block(&self, blocker: UserId, blocked: UserId, at: Millis) -> Result<bool> {
+    pub async fn create_block(&self, blocker: UserId, person: UserId, at: Millis) -> Result<bool> {
         let mut tx = self.begin().await?;
         sqlx::query(
             "INSERT INTO blocks (blocker_id, blocked_id, blocked_at)
@@ -55,7 +55,7 @@ impl Store {
              ON CONFLICT (blocker_id, blocked_id) DO NOTHING",
         )
         .bind(blocker.to_string())
-        .bind(blocked.to_string())
+        .bind(person.to_string())
         .bind(at)
         .bind(i64::try_from(MAX_BLOCKED_PEOPLE).unwrap_or(i64::MAX))
         .execute(&mut *tx)
@@ -64,7 +64,7 @@ impl Store {
             "SELECT blocked_at FROM blocks WHERE blocker_id = $1 AND blocked_id = $2",
         )
         .bind(blocker.to_string())
-        .bind(blocked.to_string())
+        .bind(person.to_string())
         .fetch_optional(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -75,11 +75,11 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn delete_block(&self, blocker: UserId, blocked: UserId) -> Result<()> {
+    pub async fn delete_block(&self, blocker: UserId, person: UserId) -> Result<()> {
         let mut tx = self.begin().await?;
         sqlx::query("DELETE FROM blocks WHERE blocker_id = $1 AND blocked_id = $2")
             .bind(blocker.to_string())
-            .bind(blocked.to_string())
+            .bind(person.to_string())
             .execute(&mut *tx)
             .await?;
         Ok(tx.commit().await?)
