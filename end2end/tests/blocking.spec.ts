@@ -67,6 +67,7 @@ test("a block in a direct room stands in place of the composer", async ({ join }
   await menu.locator("summary").click();
   await menu.getByRole("button", { name: "Block Mallory" }).click();
   await expect(ada.page.getByText("You have blocked Mallory.")).toBeVisible();
+  await expect(menu.locator(".menu-panel"), "the menu closes").toBeHidden();
   await expect(ada.chat.composer).toHaveCount(0);
   await ada.page.locator(".blocked-notice").getByRole("button", { name: "Unblock Mallory" }).click();
   await expect(ada.chat.composer).toBeVisible();

@@ -22,6 +22,11 @@ pub fn DirectRoomMenu(room: RoomId, person: Person) -> impl IntoView {
     let hide = ServerAction::<HideRoom>::new();
     on_success(hide, move |_| navigate("/chat", NavigateOptions::default()));
     let id = person.id;
+    Effect::watch(
+        move || viewer.has_blocked(id),
+        move |_, _, _| menu.close(),
+        false,
+    );
     let block = move || {
         let person = person.clone();
         if viewer.has_blocked(id) {

@@ -79,7 +79,7 @@ pub fn BlockedPeople() -> impl IntoView {
         <section class="card stack" id="blocked" aria-labelledby="blocked-heading">
             <h2 id="blocked-heading">"Blocked people"</h2>
             <p class="quiet-text">
-                "They cannot call you or write to you alone, and you do not see what they write in rooms. Nobody tells them. To block somebody, choose their name above a message."
+                "They cannot call you or write to you alone, and you do not see what they write in rooms. They are not told. To block somebody, choose their name above a message."
             </p>
             <ActionOutcome action=block done="block" success="Blocked" />
             <ActionOutcome action=unblock done="unblock" success="Unblocked" />

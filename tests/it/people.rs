@@ -573,3 +573,13 @@ async fn a_role_changed_on_the_command_line_reaches_open_pages() {
     assert_eq!(ws.expect_close().await.0, 1_001);
     assert_eq!(ada.connect().await.me().role, Role::Editor);
 }
+
+#[tokio::test]
+async fn signing_out_clears_what_the_browser_has_cached() {
+    let server = Server::start().await;
+    let ada = Browser::join(&server, "Ada").await;
+    let signed_out = ada.post("/fn/sign-out", &[]).await;
+    assert_eq!(signed_out.status(), 302);
+    // Files are cached for a year, and the next person at this browser must not open them.
+    assert_eq!(signed_out.headers()["clear-site-data"], r#""cache""#);
+}
