@@ -14,7 +14,7 @@ use crate::{
     model::{
         CallId, UserId,
         call::{
-            ClientAction, Media, Outcome, Side, SignalingMessage, State, Timeouts,
+            ClientAction, EndReason, Media, Outcome, Side, SignalingMessage, State, Timeouts,
             state_machine::CallStart,
         },
         user::Person,
@@ -266,6 +266,36 @@ async fn declined_and_cancelled() {
         b.stored_outcomes().await,
         [Outcome::Declined, Outcome::Cancelled]
     );
+}
+
+#[tokio::test]
+async fn a_call_ends_with_the_reason_once_no_client_of_the_callee_can_answer_it() {
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (ada, bob) = (
+        fixture.create_person("Ada").await,
+        fixture.create_person("Bob").await,
+    );
+    let (mut a, mut b, mut c) = (
+        fixture.connect_client(&ada).await,
+        fixture.connect_client(&bob).await,
+        fixture.connect_client(&bob).await,
+    );
+    let id = a.start_call(&bob).await;
+    for client in [&mut a, &mut b, &mut c] {
+        client.wait_for_state(State::Dialing).await;
+    }
+    for _ in 0..2 {
+        b.send_action(id, ClientAction::CannotAnswer).await;
+        assert_eq!(b.next_state().await, State::Dialing, "the other client may");
+    }
+    c.send_action(id, ClientAction::Ringing).await;
+    a.wait_for_state(State::Ringing).await;
+    c.send_action(id, ClientAction::CannotAnswer).await;
+    for client in [&mut a, &mut b, &mut c] {
+        let ended = client.wait_for_state(ended_state(Outcome::Failed)).await;
+        assert_eq!(ended.end_reason, Some(EndReason::CannotAnswer));
+    }
+    assert_eq!(b.stored_outcomes().await, [Outcome::Failed]);
 }
 
 #[tokio::test]

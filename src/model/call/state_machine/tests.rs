@@ -715,3 +715,17 @@ fn the_invariants_hold_for_inputs_in_any_order() {
         "every outcome was reached: {ends:?}"
     );
 }
+
+#[test]
+fn a_call_that_nobody_can_answer_ends_with_the_reason_and_an_answered_one_goes_on() {
+    let cannot_answer = callee_request(CALLEE_CLIENT, Request::CannotAnswer);
+    for call in [dialing(), ringing()] {
+        let call = apply_all(call, &[cannot_answer]);
+        assert_eq!(outcome(&call), Some(Outcome::Failed));
+        assert_eq!(call.end_reason, Some(EndReason::CannotAnswer));
+    }
+    let call = apply_all(connecting(), &[cannot_answer]);
+    assert_eq!((call.state, call.end_reason), (State::Connecting, None));
+    let by_caller = dialing().apply(caller_request(Request::CannotAnswer), 1_000);
+    assert_eq!(by_caller, Err(Rejection::WrongState));
+}

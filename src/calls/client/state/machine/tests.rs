@@ -238,6 +238,33 @@ fn declining_shows_nothing_more() {
 }
 
 #[test]
+fn without_webrtc_nothing_starts_rings_or_is_answered() {
+    let mut machine = ClientCallMachine {
+        is_webrtc_missing: true,
+        ..ClientCallMachine::default()
+    };
+    assert!(machine.open_preview(CallTarget::Person(person(1)), Media::Video));
+    let refusal = machine.state.preview().and_then(|it| it.refusal.as_deref());
+    assert_eq!(refusal, Some(NO_WEBRTC_REASON));
+    assert_eq!(machine.start_call(id(7)), None);
+    machine.leave(0);
+
+    let cannot_answer = [(id(1), ClientAction::CannotAnswer)];
+    let before = machine.clone();
+    machine.apply_call_view(&view(Side::Callee, State::Dialing), 0);
+    assert_eq!(machine.ringing_reports(&before), cannot_answer);
+    assert_eq!(
+        machine.unconfirmed_actions(),
+        cannot_answer,
+        "while it rings"
+    );
+    assert_eq!(machine.accept(), None);
+    machine.open_preview(CallTarget::Person(person(3)), Media::Video);
+    assert_eq!(machine.unconfirmed_actions(), cannot_answer, "set aside");
+    assert!(machine.switch_to_waiting_call().is_empty() && machine.waiting_call.is_some());
+}
+
+#[test]
 fn changing_ones_mind_between_accepting_and_the_answer_leaves_no_call_behind() {
     let mut machine = machine_after(&[view(Side::Callee, State::Ringing)]);
     machine.accept();
