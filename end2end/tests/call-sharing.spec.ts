@@ -71,7 +71,10 @@ test("the remote video goes full screen and picture-in-picture, whose window clo
   await expect.poll(pictureInPictureLabel, "the camera is off").toBeUndefined();
 
   await grace.calls.stage.getByRole("button", { name: "Share screen" }).click();
-  await expect(ada.calls.stage.getByLabel("Grace's screen")).toBeVisible();
+  const screen = ada.calls.stage.getByLabel("Grace's screen");
+  await expect(screen).toBeVisible();
+  // A browser opens no window for a video without metadata.
+  await expect.poll(() => screen.evaluate((video: HTMLVideoElement) => video.videoWidth)).toBeGreaterThan(0);
   await pictureInPictureButton.click();
   await expect.poll(pictureInPictureLabel).toBe("Grace's screen");
   await grace.calls.stage.getByRole("button", { name: "Stop sharing" }).click();
