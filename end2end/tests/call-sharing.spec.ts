@@ -71,10 +71,8 @@ test("the remote video goes full screen and picture-in-picture, whose window clo
   await expect.poll(pictureInPictureLabel, "the camera is off").toBeUndefined();
 
   await grace.calls.stage.getByRole("button", { name: "Share screen" }).click();
-  const screen = ada.calls.stage.getByLabel("Grace's screen");
-  await expect(screen).toBeVisible();
-  // A browser opens no window for a video without metadata.
-  await expect.poll(() => screen.evaluate((video: HTMLVideoElement) => video.videoWidth)).toBeGreaterThan(0);
+  await expect(ada.calls.stage.getByLabel("Grace's screen")).toBeVisible();
+  // Perhaps before its first frame.
   await pictureInPictureButton.click();
   await expect.poll(pictureInPictureLabel).toBe("Grace's screen");
   await grace.calls.stage.getByRole("button", { name: "Stop sharing" }).click();

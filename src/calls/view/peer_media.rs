@@ -20,7 +20,7 @@ use crate::{
 };
 use leptos::{html, html::ElementType, prelude::*};
 use send_wrapper::SendWrapper;
-use wasm_bindgen::JsCast;
+use wasm_bindgen::{JsCast, prelude::Closure};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Element, HtmlMediaElement, HtmlVideoElement, MediaStream};
 
@@ -308,6 +308,12 @@ pub fn VideoButtons(
 fn toggle_picture_in_picture(video: &HtmlVideoElement) {
     if browser_apis::picture_in_picture_element().is_some() {
         browser_apis::exit_picture_in_picture();
+    } else if video.ready_state() == HtmlMediaElement::HAVE_NOTHING {
+        // A browser opens no window for a video without metadata.
+        let opened = video.clone();
+        let open = move || browser_apis::start(&opened, "requestPictureInPicture", &[]);
+        let open = Closure::once_into_js(open);
+        video.set_onloadedmetadata(Some(open.unchecked_ref()));
     } else {
         browser_apis::start(video, "requestPictureInPicture", &[]);
     }
