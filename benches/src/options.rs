@@ -27,6 +27,8 @@ pub enum Workload {
     Pages,
     /// Cost of the clients and events of another node (Rialto).
     Nodes,
+    /// As many readers and WebSockets as the machine carries (Rialto).
+    Crowd,
     /// Memory over a long time of connects and disconnects (Rialto).
     Soak,
 }

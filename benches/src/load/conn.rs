@@ -2,11 +2,13 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
 use anyhow::Result;
 use mio::{Interest, Registry, Token, net::TcpStream};
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// Result of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +30,17 @@ pub struct Conn {
 }
 
 impl Conn {
-    /// Starts to connect. Events carry `token`.
-    pub fn connect(address: SocketAddr, registry: &Registry, token: Token) -> Result<Self> {
-        let mut socket = TcpStream::connect(address)?;
+    /// Starts to connect, from `source` if given. Events carry `token`.
+    pub fn connect(
+        address: SocketAddr,
+        source: Option<IpAddr>,
+        registry: &Registry,
+        token: Token,
+    ) -> Result<Self> {
+        let mut socket = match source {
+            Some(source) => connect_from(source, address)?,
+            None => TcpStream::connect(address)?,
+        };
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self {
             socket,
@@ -88,5 +98,22 @@ impl Conn {
     /// Stops events of this connection.
     pub fn ignore(&mut self, registry: &Registry) -> Result<()> {
         Ok(registry.deregister(&mut self.socket)?)
+    }
+}
+
+/// Like [`TcpStream::connect`], with a local address and any free port.
+fn connect_from(source: IpAddr, address: SocketAddr) -> Result<TcpStream> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddr::new(source, 0).into())?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => {
+            Err(error.into())
+        }
+        Ok(()) | Err(_) => Ok(TcpStream::from_std(socket.into())),
     }
 }

@@ -2,6 +2,7 @@
 //! and when.
 
 pub mod conn;
+pub mod crowd;
 pub mod http;
 pub mod latencies;
 pub mod marker;
@@ -14,7 +15,7 @@ pub mod ws;
 
 use std::{
     fmt,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -41,6 +42,8 @@ pub struct LoadGenerator {
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
+    /// Addresses from which subscribers connect; empty: the kernel chooses.
+    sources: Vec<IpAddr>,
     /// All subscribers.
     pub subscribers: Vec<Subscriber>,
     /// Publishers and probes over HTTP.
@@ -69,6 +72,7 @@ impl LoadGenerator {
             poll: Poll::new()?,
             events: Events::with_capacity(4096),
             buffer: vec![0; 256 * 1024],
+            sources: Vec::new(),
             subscribers: Vec::new(),
             requesters: Vec::new(),
             publishers: Vec::new(),
@@ -79,6 +83,11 @@ impl LoadGenerator {
             received_bytes: 0,
             expected: 0,
         })
+    }
+
+    /// Connects the next subscribers from these addresses in turn.
+    pub fn set_sources(&mut self, sources: Vec<IpAddr>) {
+        self.sources = sources;
     }
 
     /// Connects subscribers, the n-th in channel n modulo `channels`. Fails after a timeout, or when more
@@ -150,8 +159,13 @@ impl LoadGenerator {
         channels: usize,
     ) -> Result<()> {
         let index = self.subscribers.len();
+        let source = match self.sources.len() {
+            0 => None,
+            count => Some(self.sources[index % count]),
+        };
         let subscriber = Subscriber::connect(
             address,
+            source,
             self.poll.registry(),
             Token(index),
             handshake,
@@ -171,7 +185,12 @@ impl LoadGenerator {
         self.add_requester(address, Some(next))
     }
 
-    fn add_requester(&mut self, address: SocketAddr, next: Option<NextRequest>) -> Result<usize> {
+    /// Adds an HTTP client; with `next`, it sends one request after another. Returns its index in `requesters`.
+    pub fn add_requester(
+        &mut self,
+        address: SocketAddr,
+        next: Option<NextRequest>,
+    ) -> Result<usize> {
         let index = self.requesters.len();
         let token = Token(FIRST_REQUESTER_TOKEN + index);
         let requester = Requester::connect(address, self.poll.registry(), token, next)?;

@@ -23,10 +23,12 @@ pub struct Requester {
     /// `None` after the server closed the connection, as Pushpin does after every response.
     conn: Option<Conn>,
     reader: ResponseReader,
-    sent_at: Option<u64>,
-    queue: VecDeque<Vec<u8>>,
+    /// The due time of the request in flight.
+    due_nanos: Option<u64>,
+    /// With their due times.
+    queue: VecDeque<(u64, Vec<u8>)>,
     next: Option<NextRequest>,
-    /// From a request to its complete response.
+    /// From the time a request was due, queued or not, to its complete response.
     pub latencies: Latencies,
     /// Responses without a 2xx status, and connections that failed or ended.
     pub refused_count: u64,
@@ -54,7 +56,7 @@ impl Requester {
             token,
             conn: None,
             reader: ResponseReader::default(),
-            sent_at: None,
+            due_nanos: None,
             queue: VecDeque::new(),
             next,
             latencies: Latencies::default(),
@@ -67,7 +69,7 @@ impl Requester {
 
     /// No request is in flight or queued.
     pub fn is_idle(&self) -> bool {
-        self.sent_at.is_none() && self.queue.is_empty()
+        self.due_nanos.is_none() && self.queue.is_empty()
     }
 
     /// Requests queued behind the one in flight.
@@ -77,28 +79,28 @@ impl Requester {
 
     /// Sends a request now, or after those before it.
     pub fn enqueue(&mut self, request: Vec<u8>) {
-        self.queue.push_back(request);
+        self.queue.push_back((clock::monotonic_nanos(), request));
         self.send_next();
     }
 
     fn send_next(&mut self) {
-        if self.sent_at.is_some() {
+        if self.due_nanos.is_some() {
             return;
         }
-        let request = match (self.queue.pop_front(), &mut self.next) {
-            (Some(request), _) => request,
-            (None, Some(next)) => next(),
+        let (due, request) = match (self.queue.pop_front(), &mut self.next) {
+            (Some(queued), _) => queued,
+            (None, Some(next)) => (clock::monotonic_nanos(), next()),
             (None, None) => return,
         };
-        self.sent_at = Some(clock::monotonic_nanos());
+        self.due_nanos = Some(due);
         if self.conn.is_none() {
-            self.conn = Conn::connect(self.address, &self.registry, self.token).ok();
+            self.conn = Conn::connect(self.address, None, &self.registry, self.token).ok();
         }
         if let Some(conn) = &mut self.conn {
             conn.send(&request);
         } else {
             self.refuse("cannot connect");
-            self.sent_at = None;
+            self.due_nanos = None;
         }
     }
 
@@ -122,7 +124,7 @@ impl Requester {
                 ReadOutcome::End => {
                     self.conn = None;
                     self.reader = ResponseReader::default();
-                    if self.sent_at.take().is_some() {
+                    if self.due_nanos.take().is_some() {
                         self.refuse("the connection ended");
                     }
                     self.send_next();
@@ -130,9 +132,9 @@ impl Requester {
                 }
                 ReadOutcome::Bytes(count) => {
                     if let Some(response) = self.reader.feed(&buffer[..count]) {
-                        if let Some(sent_at) = self.sent_at.take() {
+                        if let Some(due) = self.due_nanos.take() {
                             self.latencies
-                                .record(clock::monotonic_nanos().saturating_sub(sent_at));
+                                .record(clock::monotonic_nanos().saturating_sub(due));
                         }
                         if !(200..300).contains(&response.status) {
                             let (head, body) =

@@ -1,6 +1,9 @@
 //! A subscriber: handshake, state and what it has received.
 
-use std::{collections::VecDeque, net::SocketAddr};
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, SocketAddr},
+};
 
 use anyhow::Result;
 use mio::{Registry, Token};
@@ -90,28 +93,32 @@ pub struct Subscriber {
     /// Set when acknowledgements are counted.
     pub acks: Option<AckTracker>,
     handshake: SubscribeHandshake,
+    /// `None`: the kernel chooses.
+    source: Option<IpAddr>,
     state: SubscriptionState,
     scanner: Scanner,
     checkers: Vec<SequenceChecker>,
 }
 
 impl Subscriber {
-    /// Starts to subscribe.
+    /// Starts to subscribe, from `source` if given.
     pub fn connect(
         address: SocketAddr,
+        source: Option<IpAddr>,
         registry: &Registry,
         token: Token,
         handshake: SubscribeHandshake,
         channel: usize,
     ) -> Result<Self> {
         Ok(Self {
-            conn: Self::send_request(address, registry, token, &handshake)?,
+            conn: Self::send_request(address, source, registry, token, &handshake)?,
             state: SubscriptionState::initial(&handshake),
             channel,
             is_stuck: false,
             first_bytes: Vec::new(),
             acks: None,
             handshake,
+            source,
             scanner: Scanner::default(),
             checkers: Vec::new(),
         })
@@ -119,18 +126,19 @@ impl Subscriber {
 
     fn send_request(
         address: SocketAddr,
+        source: Option<IpAddr>,
         registry: &Registry,
         token: Token,
         handshake: &SubscribeHandshake,
     ) -> Result<Conn> {
-        let mut conn = Conn::connect(address, registry, token)?;
+        let mut conn = Conn::connect(address, source, registry, token)?;
         conn.send(&handshake.request);
         Ok(conn)
     }
 
     /// Starts again after a rejection.
     pub fn retry(&mut self, address: SocketAddr, registry: &Registry, token: Token) -> Result<()> {
-        self.conn = Self::send_request(address, registry, token, &self.handshake)?;
+        self.conn = Self::send_request(address, self.source, registry, token, &self.handshake)?;
         self.state = SubscriptionState::initial(&self.handshake);
         Ok(())
     }

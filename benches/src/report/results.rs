@@ -83,6 +83,18 @@ pub enum Metric {
     PostgresAcks,
     /// [`Self::AckP99`] on PostgreSQL.
     PostgresAckP99,
+    /// Crowd: readers and WebSockets at the same time.
+    CrowdConnections,
+    /// Crowd: memory per connection of all nodes, in bytes.
+    CrowdBytes,
+    /// Crowd: seconds until every reader has a story.
+    CrowdStory,
+    /// Crowd: p99 of acknowledgements while stories are published, in milliseconds.
+    CrowdAckP99,
+    /// Crowd: p99 of the signed-in front page meanwhile, in milliseconds.
+    CrowdPageP99,
+    /// Crowd: stories lost or duplicated, and connections that ended.
+    CrowdErrors,
     /// Soak: memory growth, in kB per minute.
     SoakSlope,
     /// Soak: messages lost, duplicated or out of order.
@@ -100,7 +112,7 @@ pub enum Summary {
 
 impl Metric {
     /// In the order of the tables.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 46] = [
         Self::IdleBytes,
         Self::PacedCpu,
         Self::WireBytes,
@@ -139,6 +151,12 @@ impl Metric {
         Self::BusEventBytes,
         Self::PostgresAcks,
         Self::PostgresAckP99,
+        Self::CrowdConnections,
+        Self::CrowdBytes,
+        Self::CrowdStory,
+        Self::CrowdAckP99,
+        Self::CrowdPageP99,
+        Self::CrowdErrors,
         Self::SoakSlope,
         Self::SoakErrors,
     ];
@@ -184,6 +202,12 @@ impl Metric {
             Self::BusEventBytes => "nodes: bytes per event on the bus",
             Self::PostgresAcks => "nodes: acknowledged sends/s on PostgreSQL",
             Self::PostgresAckP99 => "nodes: acknowledgement p99 at 500/s, ms",
+            Self::CrowdConnections => "crowd: readers and WebSockets",
+            Self::CrowdBytes => "crowd: memory per connection, bytes",
+            Self::CrowdStory => "crowd: until the last has a story, s",
+            Self::CrowdAckP99 => "crowd: acknowledgement p99, ms",
+            Self::CrowdPageP99 => "crowd: signed-in page p99, ms",
+            Self::CrowdErrors => "crowd: stories lost or duplicated, connections ended",
             Self::SoakSlope => "soak: memory growth, kB per minute",
             Self::SoakErrors => "soak: lost, duplicated or out of order",
         }
@@ -197,6 +221,7 @@ impl Metric {
             | Self::OutOfOrder
             | Self::StormErrors
             | Self::StormRefused
+            | Self::CrowdErrors
             | Self::SoakErrors => Summary::Worst,
             _ => Summary::Median,
         }

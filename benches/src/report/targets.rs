@@ -121,6 +121,8 @@ const TARGETS: &[Target] = &[
         "The page is rendered for its reader, with thirty stories in many small steps of the framework. The page of a new project \
          is one line.",
     ),
+    target(Metric::CrowdConnections, SSE_ONLY, Bound::AtLeast(110_000.0)),
+    target(Metric::CrowdErrors, SSE_ONLY, Bound::AtMost(0.0)),
     target(Metric::SoakSlope, WS_ONLY, Bound::AtMost(50.0)),
     target(Metric::SoakErrors, WS_ONLY, Bound::AtMost(0.0)),
 ];

@@ -6,6 +6,7 @@ pub mod nchan;
 pub mod process;
 pub mod pushpin;
 pub mod rialto;
+pub mod shared_services;
 pub mod socketio;
 
 use std::{fmt, net::SocketAddr, path::PathBuf};

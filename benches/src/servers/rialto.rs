@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use super::{
     Server, Transport,
     process::{Process, free_address},
+    shared_services::SharedServices,
 };
 use crate::{
     clock,
@@ -65,7 +66,7 @@ struct PreparedStore {
 
 /// One address is all clients.
 const NO_LIMITS: &str = "requests=1000000000,pages=1000000000,sign-ins=1000000000,stream-starts=1000000000,\
-    streams=1000000000,websockets=1000000,frames=1000000000,resumes=1000000000,messages=1000000000";
+    streams=1000000000,connections=1000000000,websockets=1000000,frames=1000000000,resumes=1000000000,messages=1000000000";
 
 impl RialtoLauncher {
     /// Creates `user_count` users.
@@ -142,37 +143,44 @@ impl RialtoLauncher {
         })
     }
 
-    /// Starts two nodes, of which only the first has clients. The database is empty or holds an earlier copy.
+    /// Starts nodes with these numbers of clients. The database is empty or holds an earlier copy.
     pub fn start_nodes(
         &mut self,
-        database: &str,
-        bus: &str,
-        clients: usize,
-    ) -> Result<[Server; 2]> {
+        shared: &SharedServices,
+        clients: &[usize],
+    ) -> Result<Vec<Server>> {
         self.prepare()?;
         let prepared = self.prepared()?;
         let copied = Self::command(&self.program)
-            .args(["migrate-store", "--database-url", database, "--data"])
+            .args([
+                "migrate-store",
+                "--database-url",
+                &shared.database,
+                "--data",
+            ])
             .arg(prepared.folder.path())
             .output()?;
         let why = String::from_utf8_lossy(&copied.stderr);
         if !copied.status.success() && !why.contains("not empty") {
             bail!("the store cannot be copied: {why}");
         }
-        let node = |clients| -> Result<Server> {
+        let settings = [
+            ("RIALTO_DATABASE_URL", shared.database.as_str()),
+            ("RIALTO_BUS", shared.bus.as_str()),
+        ];
+        let node = |clients: &usize| -> Result<Server> {
             let folder = tempfile::tempdir()?;
-            let settings = [("RIALTO_DATABASE_URL", database), ("RIALTO_BUS", bus)];
             let process = self.serve_with(folder.path(), free_address()?, &settings)?;
             let address = process.address()?;
             Ok(Server {
                 process,
                 address,
-                handshakes: self.ws_handshakes(clients, None)?,
+                handshakes: self.ws_handshakes(*clients, None)?,
                 publish_method: Some(self.publish_method(Transport::Ws, address, &[])?),
                 folder,
             })
         };
-        Ok([node(clients)?, node(0)?])
+        clients.iter().map(node).collect()
     }
 
     /// Restarts it on the same address and data, after it was killed.
@@ -234,22 +242,14 @@ impl RialtoLauncher {
         }
         Ok(cookies[..count]
             .iter()
-            .map(|cookie| {
-                let cursors: Vec<_> = cursor
-                    .map(|room| json!({ "room": room.id, "epoch": room.epoch, "seq": room.head }))
-                    .into_iter()
-                    .collect();
-                let hello = json!({ "type": "hello", "client": uuid(), "cursors": cursors });
-                SubscribeHandshake {
-                    request: ws::request(
-                        "/ws",
-                        &format!("Sec-WebSocket-Protocol: rialto.v1\r\nCookie: {cookie}\r\n"),
-                    ),
-                    first_frame: Some(ws::text_frame(&hello.to_string())),
-                    ready_pattern: b"\"type\":\"welcome\"",
-                }
-            })
+            .map(|cookie| ws_handshake(cookie, cursor))
             .collect())
+    }
+
+    /// `Cookie` headers, one for each user.
+    pub fn cookies(&mut self) -> Result<&[String]> {
+        self.prepare()?;
+        Ok(&self.prepared()?.cookies)
     }
 
     /// The first user's `Cookie` header.
@@ -390,6 +390,23 @@ pub fn news_handshake(query: &str) -> SubscribeHandshake {
     }
 }
 
+/// A handshake for `/ws` as the user of this cookie, resuming from `cursor`.
+pub fn ws_handshake(cookie: &str, cursor: Option<&Room>) -> SubscribeHandshake {
+    let cursors: Vec<_> = cursor
+        .map(|room| json!({ "room": room.id, "epoch": room.epoch, "seq": room.head }))
+        .into_iter()
+        .collect();
+    let hello = json!({ "type": "hello", "client": uuid(), "cursors": cursors });
+    SubscribeHandshake {
+        request: ws::request(
+            "/ws",
+            &format!("Sec-WebSocket-Protocol: rialto.v1\r\nCookie: {cookie}\r\n"),
+        ),
+        first_frame: Some(ws::text_frame(&hello.to_string())),
+        ready_pattern: b"\"type\":\"welcome\"",
+    }
+}
+
 /// The request that picks a name.
 pub fn pick_name_request(name: &str) -> Vec<u8> {
     http::post_request(
@@ -435,16 +452,18 @@ fn find_room(client: &mut Client, cookie: &str, slug: &str) -> Result<Room> {
     })
 }
 
-/// A UUIDv7: the time, and a number unique in this process.
+/// A UUIDv7: the time, the process, and a number unique in it.
 pub fn uuid() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let millis = clock::unix_millis();
+    let (millis, process) = (clock::unix_millis(), std::process::id());
     format!(
-        "{:08x}-{:04x}-7000-8000-{number:012x}",
+        "{:08x}-{:04x}-7{:03x}-8{:03x}-{number:012x}",
         millis >> 16,
-        millis & 0xffff
+        millis & 0xffff,
+        process >> 12 & 0xfff,
+        process & 0xfff
     )
 }
 

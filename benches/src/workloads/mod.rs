@@ -1,6 +1,7 @@
 //! The workloads, each with its own server.
 
 mod acks;
+mod crowd;
 mod fan_out;
 mod idle;
 mod nodes;
@@ -245,8 +246,8 @@ pub fn run(options: &Options) -> Result<Results> {
             if !options.wants(workload) {
                 continue;
             }
-            // In the last run only: it is long and gains little from repetition.
-            if workload == Workload::Soak && run < options.runs {
+            // In the last run only: they are long and gain little from repetition.
+            if matches!(workload, Workload::Crowd | Workload::Soak) && run < options.runs {
                 continue;
             }
             for measured_server in &measured_servers {
@@ -274,7 +275,7 @@ pub fn run(options: &Options) -> Result<Results> {
     Ok(results)
 }
 
-const WORKLOADS: [Workload; 10] = [
+const WORKLOADS: [Workload; 11] = [
     Workload::Idle,
     Workload::Paced,
     Workload::Flat,
@@ -284,6 +285,7 @@ const WORKLOADS: [Workload; 10] = [
     Workload::Storm,
     Workload::Pages,
     Workload::Nodes,
+    Workload::Crowd,
     Workload::Soak,
 ];
 
@@ -295,7 +297,7 @@ fn applies(workload: Workload, measured_server: MeasuredServer) -> bool {
         Workload::Acks | Workload::Nodes | Workload::Soak => {
             measured_server.kind == ServerKind::Rialto && measured_server.transport == Transport::Ws
         }
-        Workload::Pages => {
+        Workload::Pages | Workload::Crowd => {
             measured_server.kind == ServerKind::Rialto
                 && measured_server.transport == Transport::Sse
         }
@@ -303,32 +305,34 @@ fn applies(workload: Workload, measured_server: MeasuredServer) -> bool {
     }
 }
 
+/// Users of Rialto, for the workload that needs most.
 fn required_users(options: &Options, measured_servers: &[MeasuredServer], size: RunSize) -> usize {
-    let rialto = |transport| {
-        let mut measured_servers = measured_servers.iter();
-        measured_servers.any(|measured_server| {
-            measured_server.kind == ServerKind::Rialto && measured_server.transport == transport
-        })
+    let users = |workload, transport| match (workload, transport) {
+        (Workload::Crowd, _) => crowd::people(size),
+        (Workload::Pages, _) => 1,
+        (_, Transport::Sse) => 0,
+        (Workload::Idle | Workload::Flat | Workload::Storm, _) => size.scaled(5_000),
+        (Workload::Paced, _) => size.scaled(1_000),
+        (Workload::Stuck, _) => size.scaled(500),
+        (Workload::Scaling, _) => size.scaled(10_000),
+        (Workload::Acks, _) => acks::SENDERS,
+        (Workload::Nodes, _) => size.scaled(nodes::REMOTE_CLIENTS).max(acks::SENDERS),
+        (Workload::Soak, _) => size.scaled(soak::WAVE_CLIENTS),
     };
-    if !rialto(Transport::Ws) {
-        return usize::from(rialto(Transport::Sse) && options.wants(Workload::Pages));
-    }
-    WORKLOADS
-        .into_iter()
-        .filter(|workload| options.wants(*workload))
-        .map(|workload| match workload {
-            Workload::Idle | Workload::Flat | Workload::Storm => size.scaled(5_000),
-            Workload::Paced => size.scaled(1_000),
-            Workload::Stuck => size.scaled(500),
-            Workload::Scaling => size.scaled(10_000),
-            Workload::Acks => acks::SENDERS,
-            Workload::Pages => 1,
-            Workload::Nodes => size.scaled(nodes::REMOTE_CLIENTS),
-            Workload::Soak => size.scaled(soak::WAVE_CLIENTS),
+    let rialto = measured_servers
+        .iter()
+        .filter(|server| server.kind == ServerKind::Rialto);
+    rialto
+        .flat_map(|server| {
+            let wanted = WORKLOADS
+                .into_iter()
+                .filter(|workload| options.wants(*workload));
+            wanted
+                .filter(|workload| applies(*workload, *server))
+                .map(|workload| users(workload, server.transport))
         })
         .max()
         .unwrap_or(0)
-        .max(acks::SENDERS)
 }
 
 fn run_workload(
@@ -355,6 +359,7 @@ fn run_workload(
         Workload::Storm => reconnect_storm::run(launcher, &mut sink, size),
         Workload::Pages => pages::run(launcher, &mut sink, size),
         Workload::Nodes => nodes::run(launcher, &mut sink, size),
+        Workload::Crowd => crowd::run(launcher, &mut sink, size),
         Workload::Soak => soak::run(launcher, &mut sink, size),
     }
 }

@@ -47,6 +47,10 @@ pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunS
     );
     sink.add(Metric::StuckBytes, (own + held.kernel) / stuck as f64);
     sink.add(Metric::StuckEnded, held.ended.unwrap_or(f64::INFINITY));
+    println!(
+        "    p99 of the others: {:.2} ms, {:.2} ms without stuck readers",
+        held.p99, free.p99
+    );
     sink.add(Metric::StuckOthersP99Ratio, held.p99 / free.p99);
     Ok(())
 }
