@@ -275,8 +275,8 @@ async fn start_relay(app: &AppState) -> Result<Option<TurnRelay>, String> {
             .map_err(|why| why.to_string())?,
     };
     let secret = TurnSecret::new(&secret);
-    let (ice, turn) =
-        turn::start(&app.config, secret, app.limits.clone(), app.metrics.clone()).await?;
+    let (store, limits, metrics) = (app.store.clone(), app.limits.clone(), app.metrics.clone());
+    let (ice, turn) = turn::start(&app.config, secret, store, limits, metrics).await?;
     // Set only here, once.
     let _ = app.ice.set(ice);
     Ok(turn)

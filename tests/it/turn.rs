@@ -3,10 +3,13 @@
 use crate::{
     calls::CallClient,
     metrics::{read_sample, wait_for_sample},
-    support::{Certificate, Server, eventually},
+    support::{Certificate, Server, eventually, latencies::Latencies},
 };
 use rialto::{
-    model::{CallId, Millis, UserId, call::ClientAction},
+    model::{
+        CallId, Millis, UserId,
+        call::{CallView, ClientAction},
+    },
     server::{
         clock, random, tls,
         turn::{
@@ -15,7 +18,11 @@ use rialto::{
         },
     },
 };
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
@@ -440,6 +447,42 @@ async fn a_request_with_thousands_of_peers_ends_its_connection_unread() {
     wait_for_sample(&server, SIZE, |n| n == 200).await;
 }
 
+/// Of packets from one to the other, at the pace of speech.
+async fn relayed_latencies(one: &mut Probe, other: &mut Probe, to: SocketAddr) -> Latencies {
+    let mut delays = Vec::new();
+    for n in 0..50_u8 {
+        let sent = Instant::now();
+        one.send_indication(to, &[n; 160]).await.unwrap();
+        assert_eq!(other.receive().await.unwrap(), [n; 160]);
+        delays.push(sent.elapsed());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    delays.into()
+}
+
+#[tokio::test]
+async fn media_keep_their_pace_beside_thousands_of_requests_with_many_peers() {
+    let server = start_with_turn(&[]).await;
+    let relay = relay_address(&server).await;
+    let [(mut one, _), (mut other, there)] = permitted_pair(relay, false).await;
+    let quiet = relayed_latencies(&mut one, &mut other, there).await;
+    let attackers = (0..4).map(|_| {
+        tokio::spawn(async move {
+            let [(mut attacker, _), _] = permitted_pair(relay, true).await;
+            for _ in 0..500 {
+                attacker.write(&create_permission(150)).await.unwrap();
+            }
+        })
+    });
+    let attackers: Vec<_> = attackers.collect();
+    let beside = relayed_latencies(&mut one, &mut other, there).await;
+    for attacker in attackers {
+        attacker.await.unwrap();
+    }
+    assert!(beside.is_within_budget(&quiet, "2,000 requests with 150 peers"));
+    wait_for_sample(&server, SIZE, |n| n == 2_000).await;
+}
+
 #[tokio::test]
 async fn a_request_with_too_many_peers_is_dropped_and_later_ones_are_answered() {
     let server = start_with_turn(&[]).await;
@@ -525,49 +568,53 @@ async fn what_is_no_turn_disturbs_nobody() {
     assert_eq!(other.receive().await.unwrap(), b"still here");
 }
 
+/// A relay of a participant of a call, as the call's view names it.
+async fn relay_in_call(view: CallView) -> (Probe, Credential) {
+    let servers = view.rtc_config.unwrap().ice_servers;
+    let [server] = servers.as_slice() else {
+        panic!("{servers:?}")
+    };
+    let is_by_tcp = |url: &&String| url.ends_with("=tcp");
+    let at = server.urls.iter().find(is_by_tcp).unwrap();
+    let credential = Credential {
+        username: server.username.clone().unwrap(),
+        password: server.credential.clone().unwrap(),
+    };
+    assert!(credential.username.ends_with(&format!("{}/guest", view.id)));
+    let client = Probe::connect_tcp(parse_turn_url(at), credential.clone()).await;
+    let mut client = client.unwrap();
+    client.allocate().await.unwrap();
+    (client, credential)
+}
+
 #[tokio::test]
-async fn those_in_a_call_are_told_of_the_relay_with_a_credential_of_their_own_that_works() {
+async fn those_in_a_call_have_relays_with_credentials_of_their_own_until_it_ends() {
     let server = start_with_turn(&[]).await;
-    let (mut ada, mut bob) = (
+    let (mut ada, mut bob, mut carol, dan) = (
         CallClient::join(&server, "Ada").await,
         CallClient::join(&server, "Bob").await,
+        CallClient::join(&server, "Carol").await,
+        CallClient::join(&server, "Dan").await,
     );
     let id = ada.start_call(&bob).await;
-    let mut relays = Vec::new();
-    let mut views = vec![ada.next_view().await];
+    let of_ada = ada.next_view().await;
     assert_eq!(
         bob.next_view().await.rtc_config,
         None,
         "a callee gets no ICE servers before answering"
     );
     bob.send_action(id, ClientAction::Accept).await;
-    views.push(bob.next_view().await);
-    for view in views {
-        let servers = view.rtc_config.unwrap().ice_servers;
-        let [server] = servers.as_slice() else {
-            panic!("{servers:?}")
-        };
-        let at = server
-            .urls
-            .iter()
-            .find(|url| url.ends_with("=tcp"))
-            .unwrap();
-        let credential = Credential {
-            username: server.username.clone().unwrap(),
-            password: server.credential.clone().unwrap(),
-        };
-        assert!(credential.username.ends_with(&format!("{id}/guest")));
-        let mut client = Probe::connect_tcp(parse_turn_url(at), credential.clone())
-            .await
-            .unwrap();
-        client.allocate().await.unwrap();
-        relays.push((client, credential));
-    }
-    assert_ne!(relays[0].1, relays[1].1);
-    eventually("two relays", async || {
-        read_sample(&server, "rialto_relays").await == 2
-    })
-    .await;
+    let (mut relay_of_ada, credential_of_ada) = relay_in_call(of_ada).await;
+    let (_relay_of_bob, credential_of_bob) = relay_in_call(bob.next_view().await).await;
+    assert_ne!(credential_of_ada, credential_of_bob);
+    carol.start_call(&dan).await;
+    let (mut relay_of_carol, _) = relay_in_call(carol.next_view().await).await;
+    wait_for_sample(&server, "rialto_relays", |n| n == 3).await;
+    ada.send_action(id, ClientAction::HangUp).await;
+    wait_for_sample(&server, "rialto_relays", |n| n == 1).await;
+    let peer = SocketAddr::from(([8, 8, 8, 8], 9));
+    assert!(relay_of_ada.create_permission(peer).await.is_err());
+    relay_of_carol.create_permission(peer).await.unwrap();
 }
 
 fn trust(certificate: &rcgen::Certificate) -> TlsConnector {

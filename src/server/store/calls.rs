@@ -175,6 +175,21 @@ impl Store {
         row.map(CallColumns::decode).transpose()
     }
 
+    /// Whether a call or group call has ended; false for an unknown one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn has_call_ended(&self, id: CallId) -> Result<bool> {
+        let ended: Option<i64> = sqlx::query_scalar(
+            "SELECT CAST(1 AS BIGINT) FROM calls WHERE id = $1 AND state = 'ended'
+             UNION ALL SELECT CAST(1 AS BIGINT) FROM group_calls WHERE id = $1 AND ended_at IS NOT NULL",
+        )
+        .bind(id.to_string())
+        .fetch_optional(&self.read_pool)
+        .await?;
+        Ok(ended.is_some())
+    }
+
     /// Open calls, oldest first.
     ///
     /// # Errors

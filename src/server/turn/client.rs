@@ -9,10 +9,13 @@ use super::{
     protocol::{AllocateError, IpFamily, Outcome, ProtocolAction, TurnProtocol, TurnServerProto},
     quota::AllocationPermit,
 };
-use crate::server::{
-    clock,
-    metrics::RelayRefusalLabels,
-    rate_limit::{Bound, Charge, Key, Place},
+use crate::{
+    model::CallId,
+    server::{
+        clock,
+        metrics::RelayRefusalLabels,
+        rate_limit::{Bound, Charge, Key, Place},
+    },
 };
 use std::{
     collections::HashMap,
@@ -192,6 +195,13 @@ impl TurnClient {
 
     pub(super) fn has_allocation(&self) -> bool {
         !self.lock().allocations.is_empty()
+    }
+
+    /// The call that its relays are for.
+    pub(super) fn call(&self) -> Option<CallId> {
+        let state = self.lock();
+        let (user, _) = state.owner.as_ref()?;
+        user.purpose.call()
     }
 
     pub(super) fn close(&self) {

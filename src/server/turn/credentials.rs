@@ -9,7 +9,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use ring::hmac;
 use std::{fmt, str::FromStr};
 
-/// Lifetime in milliseconds. An allocation may outlive its credential.
+/// Lifetime in milliseconds. An allocation may outlive its credential, and ends with its call.
 pub const CREDENTIAL_TTL: Millis = 10 * 60 * 1_000;
 /// As [`CREDENTIAL_TTL`], of a connection test.
 pub const TEST_CREDENTIAL_TTL: Millis = 60 * 1_000;
@@ -27,6 +27,17 @@ pub enum RelayPurpose {
     MemberCall(CallId),
     GuestCall(CallId),
     Test,
+}
+
+impl RelayPurpose {
+    /// The call, unless it is a test.
+    #[must_use]
+    pub fn call(self) -> Option<CallId> {
+        match self {
+            Self::MemberCall(call) | Self::GuestCall(call) => Some(call),
+            Self::Test => None,
+        }
+    }
 }
 
 impl RelayUser {

@@ -8,13 +8,16 @@ use super::{
     protocol::{AllocateError, IpFamily},
     quota::{Quota, QuotaLimits},
 };
-use crate::server::{
-    metrics::{Metrics, RelayRefusalLabels},
-    random,
-    rate_limit::RateLimits,
+use crate::{
+    model::CallId,
+    server::{
+        metrics::{Metrics, RelayRefusalLabels},
+        random,
+        rate_limit::RateLimits,
+    },
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -144,6 +147,24 @@ impl Hub {
 
     pub(super) fn remove_allocation(&self, relay: SocketAddr) {
         self.update_allocations(|relays| drop(relays.remove(&relay)));
+    }
+
+    /// Calls that have a relay.
+    pub(super) fn relayed_calls(&self) -> HashSet<CallId> {
+        let clients = self.clients();
+        clients.iter().filter_map(|client| client.call()).collect()
+    }
+
+    pub(super) fn close_relays_of(&self, call: CallId) {
+        for client in self.clients() {
+            if client.call() == Some(call) {
+                client.close();
+            }
+        }
+    }
+
+    fn clients(&self) -> Vec<Arc<TurnClient>> {
+        self.lock().values().filter_map(Weak::upgrade).collect()
     }
 
     fn update_allocations(&self, change: impl FnOnce(&mut HashMap<SocketAddr, Weak<TurnClient>>)) {

@@ -7,6 +7,7 @@ pub mod address;
 mod client;
 pub mod config;
 pub mod credentials;
+mod ended_calls;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod hub;
@@ -22,7 +23,7 @@ mod udp;
 pub use config::TurnConfig;
 pub use peer_filter::is_public;
 
-use super::{config::Config, metrics::Metrics, rate_limit::RateLimits};
+use super::{config::Config, metrics::Metrics, rate_limit::RateLimits, store::Store};
 use crate::model::{Millis, call::IceServer};
 use address::{AddressSource, ReachableAddresses};
 use credentials::{RelayUser, TurnSecret};
@@ -113,6 +114,7 @@ pub struct TurnRelay {
 pub async fn start(
     config: &Config,
     secret: TurnSecret,
+    store: Store,
     limits: Arc<RateLimits>,
     metrics: Arc<Metrics>,
 ) -> Result<(IceConfig, Option<TurnRelay>), String> {
@@ -142,6 +144,7 @@ pub async fn start(
     let local: Vec<IpAddr> = address::interface_addresses();
     let hub = Hub::new(settings, secret, addresses.clone(), local, limits, metrics);
     let mut tasks = JoinSet::new();
+    tasks.spawn(ended_calls::run(hub.clone(), store));
     let mut urls = Vec::new();
     for (udp, tcp) in sockets {
         let at = udp.local_addr().map_err(|why| why.to_string())?;
