@@ -25,6 +25,9 @@ const READ_BUFFER_BYTES: usize = 512;
 /// Other tasks run in between: some thousand empty frames, or half of an upload chunk.
 const MAX_BYTES_BETWEEN_YIELDS: usize = 32 * 1024;
 
+/// The largest message, and what may be on its way behind it.
+const MAX_DRAINED_BYTES: usize = 4 * 1024 * 1024;
+
 #[derive(Debug)]
 pub(super) struct WebSocketReader {
     websocket: WebSocket<NonBlockingStream>,
@@ -72,8 +75,9 @@ impl WebSocketReader {
         }
     }
 
+    /// Discards what a client has sent before it read the close frame. Who sends more is cut off.
     pub(super) async fn drain(&self) {
-        self.socket.drain_until_closed().await;
+        self.socket.drain(MAX_DRAINED_BYTES).await;
     }
 }
 

@@ -107,14 +107,20 @@ impl Socket {
         }
     }
 
-    /// Discards input until the connection ends: the system resets a connection with unread bytes, which could lose the last bytes sent.
-    pub async fn drain_until_closed(&self) {
-        let mut ignored = [0; 1024];
-        loop {
+    /// Discards input until the connection ends, or so many bytes: the system resets a connection with unread bytes, which could lose
+    /// the last bytes sent.
+    pub async fn drain(&self, max_bytes: usize) {
+        // Small, because it is part of each idle reader's task.
+        let mut ignored = [0; 256];
+        let mut left = max_bytes;
+        while left > 0 {
             self.readable().await;
             match self.try_read(&mut ignored) {
                 Ok(0) => return,
-                Ok(_) => tokio::task::consume_budget().await,
+                Ok(length) => {
+                    left = left.saturating_sub(length);
+                    tokio::task::consume_budget().await;
+                }
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return,
             }

@@ -36,6 +36,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 const FINAL_WRITE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A reader has nothing to send after its request.
+const MAX_INPUT_BYTES: usize = 16 * 1024;
 /// Sent by an `EventSource` that reconnects by itself.
 pub(super) const LAST_EVENT_ID_HEADER: &str = "last-event-id";
 
@@ -293,7 +295,7 @@ impl SseSession {
             Ok(()) => StreamEnd::QueueEnded(tokio::select! {
                 biased;
                 ended = self.queue.closed() => ended,
-                () = socket.drain_until_closed() => ConnectionEnd::Disconnected,
+                () = socket.drain(MAX_INPUT_BYTES) => ConnectionEnd::Disconnected,
             }),
             Err(over) => over,
         };

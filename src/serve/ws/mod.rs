@@ -34,6 +34,10 @@ use tokio::time::{interval, sleep, timeout};
 use tungstenite::Message;
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// No browser sends any.
+const MAX_CONTROL_FRAMES_BEFORE_HELLO: usize = 16;
+/// What a client may have sent before it reads the close frame.
+const MAX_MESSAGES_AFTER_CLOSE: usize = 1_024;
 /// Hides page reloads.
 const OFFLINE_DELAY: Duration = Duration::from_secs(3);
 const CROWD_INTERVAL: Duration = Duration::from_secs(2);
@@ -156,7 +160,7 @@ struct Hello {
 
 async fn read_hello(socket: &mut WebSocketReader) -> Result<Hello, ConnectionEnd> {
     const NO_HELLO: ConnectionEnd = ConnectionEnd::Closed(CloseCode::NoHello);
-    loop {
+    for _ in 0..=MAX_CONTROL_FRAMES_BEFORE_HELLO {
         let text = match socket.next().await? {
             Message::Text(text) => text,
             Message::Ping(_) | Message::Pong(_) => continue,
@@ -179,6 +183,7 @@ async fn read_hello(socket: &mut WebSocketReader) -> Result<Hello, ConnectionEnd
             Ok(_) | Err(_) => Err(NO_HELLO),
         };
     }
+    Err(NO_HELLO)
 }
 
 pub(super) async fn run_timers(systems: Arc<Systems>) {
@@ -212,7 +217,8 @@ pub(super) fn on_disconnect(
     });
 }
 
-/// Sends `last` and a close frame, and awaits the client's (RFC 6455 section 7.1.1), up to the caller's timeout.
+/// Sends `last` and a close frame, and awaits the client's (RFC 6455 section 7.1.1), up to the caller's timeout. A client that goes on sending
+/// is cut off earlier.
 async fn close_websocket(
     socket: &mut WebSocketReader,
     send_queue: &Arc<SendQueue>,
@@ -227,14 +233,22 @@ async fn close_websocket(
             let last = [last, frame::encode_close(code)].concat();
             send_queue.finish(last.into()).await;
             // After a message that is too big, the parser may not be asked.
-            if code != CloseCode::TooBig {
-                while let Ok(message) = socket.next().await {
-                    if matches!(message, Message::Close(_)) {
-                        return;
-                    }
-                }
+            if code == CloseCode::TooBig || !await_close_frame(socket).await {
+                socket.drain().await;
             }
-            socket.drain().await;
         }
     }
+}
+
+/// Reads up to the client's close frame, or as many messages as it may have sent before it received ours. False after an invalid one.
+async fn await_close_frame(socket: &mut WebSocketReader) -> bool {
+    for _ in 0..MAX_MESSAGES_AFTER_CLOSE {
+        match socket.next().await {
+            Ok(Message::Close(_)) => return true,
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+    // The socket is closed under a client that goes on.
+    true
 }

@@ -4,8 +4,12 @@ use super::start_with;
 use crate::{
     metrics::{read_sample, wait_for_sample},
     support::{
-        Browser, HelloFrame, WAIT_TIMEOUT, WsClient, client_id, message_id,
-        stuck_reader::connect_with_small_buffer, with_timeout,
+        Browser, HelloFrame, WAIT_TIMEOUT, WsClient, client_id,
+        latencies::measure_latencies,
+        message_id,
+        stuck_reader::connect_with_small_buffer,
+        with_timeout,
+        ws_client::{handshake_request, upgrade},
     },
 };
 use rialto::{
@@ -16,6 +20,7 @@ use rialto::{
     },
 };
 use std::time::{Duration, Instant};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 /// Sends a frame many times, or until the connection is closed.
 async fn flood(client: &mut WsClient, frame: &ClientFrame) {
@@ -49,6 +54,59 @@ async fn who_sends_frames_without_a_pause_is_closed_with_4003() {
         ada.send_message(room, "still here").await;
     }
     assert!(read_sample(&server, "rialto_limited_total{limit=\"frames\"}").await >= 4);
+}
+
+#[tokio::test]
+async fn who_floods_without_a_session_is_cut_off_and_delays_nobody() {
+    let server = start_with("").await;
+    let (mut ada, mut bob) = (
+        Browser::join(&server, "Ada").await.connect().await,
+        Browser::join(&server, "Bob").await.connect().await,
+    );
+    let quiet = measure_latencies(&mut ada, &mut bob, 20, |n| format!("quiet {n}")).await;
+    let stranger = Browser::anonymous(&server, "Mallory");
+    let flooders = (0..20).map(|_| {
+        let mut request = handshake_request(&stranger);
+        let made_up = "rialto_session=0123456789abcdef".parse().unwrap();
+        request.headers_mut().insert("cookie", made_up);
+        let address = server.address();
+        tokio::spawn(async move {
+            let stream = TcpStream::connect(address).await.unwrap();
+            let (socket, _) = upgrade(request, stream).await.unwrap();
+            let mut client = WsClient::from_socket(socket);
+            let began = Instant::now();
+            while client.try_send(&ClientFrame::Ping { n: 1 }).await {}
+            began.elapsed()
+        })
+    });
+    let flooders: Vec<_> = flooders.collect();
+    let beside = measure_latencies(&mut ada, &mut bob, 20, |n| format!("beside {n}")).await;
+    for flooder in flooders {
+        let lasted = flooder.await.unwrap();
+        assert!(lasted < Duration::from_secs(2), "{lasted:?}");
+    }
+    assert!(beside.is_within_budget(&quiet, "beside 20 that flood without a session"));
+}
+
+#[tokio::test]
+async fn a_reader_of_the_news_that_sends_without_end_is_cut_off() {
+    let server = start_with("").await;
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let request = format!(
+        "GET /news/events HTTP/1.1\r\nHost: {}\r\n\r\n",
+        server.address()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let sent = with_timeout("the end of the connection", async {
+        let mut sent = 0;
+        while stream.write_all(&[b'x'; 1_024]).await.is_ok() {
+            sent += 1_024;
+        }
+        sent
+    })
+    .await;
+    // Beside what waits in the buffers of both sides.
+    assert!(sent < 16 * 1_024 * 1_024, "{sent} bytes");
 }
 
 #[tokio::test]
