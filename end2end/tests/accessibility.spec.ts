@@ -104,12 +104,8 @@ test("pages for a guest", async ({ join, publisher }) => {
     "Three\nlines\nhere",
     LONG_WORD,
   ]);
-  await ada.page
-    .getByLabel("Send files")
-    .setInputFiles({ name: "dusk.png", mimeType: "image/png", buffer: duskPng(800, 500) });
-  await ada.page
-    .getByLabel("Send files")
-    .setInputFiles({ name: `${LONG_WORD}.txt`, mimeType: "text/plain", buffer: Buffer.from("Item one") });
+  await ada.chat.sendFiles({ name: "dusk.png", mimeType: "image/png", buffer: duskPng(800, 500) });
+  await ada.chat.sendFiles({ name: `${LONG_WORD}.txt`, mimeType: "text/plain", buffer: Buffer.from("Item one") });
   await expect(ada.chat.messages).toHaveCount(6);
   await ada.calls.call("Grace", "voice");
   await grace.calls.decline();
@@ -170,9 +166,7 @@ test("temporary elements: a pill, an interruption, a menu, a failure, an outage"
   await grace.chat.sendMessage("Hello");
   await ada.chat.message("Hello").locator("summary").click();
   await expectAccessible(ada, "a person's menu");
-  await ada.page
-    .getByLabel("Send files")
-    .setInputFiles({ name: "empty", mimeType: "text/plain", buffer: Buffer.alloc(0) });
+  await ada.chat.sendFiles({ name: "empty", mimeType: "text/plain", buffer: Buffer.alloc(0) });
   await expect(ada.page.locator(".upload").getByRole("alert")).toBeVisible();
   await ada.goOffline();
   await ada.chat.sendMessage("Waiting");

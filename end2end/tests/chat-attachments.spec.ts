@@ -15,7 +15,7 @@ test(
       const bar = document.querySelector<HTMLProgressElement>(".upload progress");
       return bar !== null && bar.value > 0 && bar.value < 100;
     });
-    await ada.page.getByLabel("Send files").setInputFiles({ name: "Dusk.png", mimeType: "image/png", buffer });
+    await ada.chat.sendFiles({ name: "Dusk.png", mimeType: "image/png", buffer });
     await progressed;
     for (const { chat, page } of [ada, grace]) {
       const image = chat.messages.getByRole("img", { name: "Dusk.png" });
@@ -69,7 +69,7 @@ async function transfer(
   );
 }
 
-test("a pasted or dropped picture is shown before it is sent, and text of the same copy is preferred", async ({
+test("a chosen, pasted or dropped picture is shown before it is sent, and text of the same copy is preferred", async ({
   join,
 }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
@@ -100,7 +100,9 @@ test("a pasted or dropped picture is shown before it is sent, and text of the sa
     await expect(chat.messages.getByRole("img", { name: "image.png" })).toHaveCount(1);
   }
 
-  await transfer(chat.composer, "paste", { image });
+  await page.getByLabel("Add files").setInputFiles({ name: "image.png", mimeType: "image/png", buffer: image });
+  await expect(staged.locator("img")).toBeVisible();
+  await expect(chat.composer).toBeFocused();
   await page.getByRole("button", { name: "Send", exact: true }).click();
   await expect(grace.chat.messages.getByRole("img", { name: "image.png" }), "without words").toHaveCount(2);
 
@@ -117,7 +119,7 @@ test("any other file downloads unchanged and as an attachment, and strangers can
 }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const buffer = Buffer.from("<script>window.ran = true</script> é");
-  await ada.page.getByLabel("Send files").setInputFiles({ name: 'Plan "B" é.html', mimeType: "text/html", buffer });
+  await ada.chat.sendFiles({ name: 'Plan "B" é.html', mimeType: "text/html", buffer });
   const link = grace.chat.messages.getByRole("link", { name: /Plan/ });
   await expect(link).toContainText('Plan "B" é.html');
   await expect(link).toContainText(`${buffer.length} bytes`);
@@ -143,9 +145,7 @@ test("an upload resumes after a network outage", { tag: "@nodes" }, async ({ joi
     const bar = document.querySelector<HTMLProgressElement>(".upload progress");
     return bar !== null && bar.value > 0;
   });
-  await ada.page
-    .getByLabel("Send files")
-    .setInputFiles({ name: "long.bin", mimeType: "application/octet-stream", buffer });
+  await ada.chat.sendFiles({ name: "long.bin", mimeType: "application/octet-stream", buffer });
   await begun;
   await ada.goOffline();
   await expect(ada.page.getByText("You are offline")).toBeVisible();
@@ -159,9 +159,7 @@ test("an upload resumes after a network outage", { tag: "@nodes" }, async ({ joi
 test("a cancelled upload appears to nobody", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const buffer = Buffer.alloc(24_000_000, "rialto");
-  await ada.page
-    .getByLabel("Send files")
-    .setInputFiles({ name: "no.bin", mimeType: "application/octet-stream", buffer });
+  await ada.chat.sendFiles({ name: "no.bin", mimeType: "application/octet-stream", buffer });
   await ada.page.getByRole("button", { name: "Cancel no.bin" }).click();
   await expect(ada.page.locator(".upload")).toHaveCount(0);
   await ada.chat.sendMessage("Never mind");
@@ -175,7 +173,7 @@ test.describe("with a limit of 1 MB", () => {
   test("a file that is too large or empty is refused with a reason, and others are sent", async ({ join }) => {
     const { page, chat } = await join("Ada");
     const send = (name: string, bytes: number) =>
-      page.getByLabel("Send files").setInputFiles({ name, mimeType: "text/plain", buffer: Buffer.alloc(bytes, "a") });
+      chat.sendFiles({ name, mimeType: "text/plain", buffer: Buffer.alloc(bytes, "a") });
     await send("large.txt", 1_500_000);
     const refusal = page.locator(".upload").filter({ hasText: "large.txt" });
     await expect(refusal.getByRole("alert")).toHaveText("Not sent. The file is 1.5 MB; the limit is 1 MB.");

@@ -579,7 +579,7 @@ test("an upload continues in another room, and leaving the site asks for confirm
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const { page } = ada;
   const buffer = Buffer.alloc(20_000_000, "rialto");
-  await page.getByLabel("Send files").setInputFiles({ name: "long.bin", mimeType: "application/octet-stream", buffer });
+  await ada.chat.sendFiles({ name: "long.bin", mimeType: "application/octet-stream", buffer });
   await expect(page.locator(".upload progress")).toBeVisible();
   await ada.chat.openDirectRoom("Grace");
   // Offline, the upload cannot finish before the dialog opens.

@@ -115,7 +115,7 @@ async function sendConversation(visitors: Record<"jessica" | "lorenzo" | "bassan
   }
   const picture = { name: "From the bridge.png", mimeType: "image/png", buffer: duskPng(960, 300) };
   const table = { name: "Tides in December.pdf", mimeType: "application/pdf", buffer: Buffer.alloc(184_000, "%PDF-") };
-  await visitors.lorenzo.page.getByLabel("Send files").setInputFiles([picture, table]);
+  await visitors.lorenzo.chat.sendFiles(picture, table);
   const { messages } = visitors.jessica.chat;
   const image = messages.getByRole("img", { name: picture.name });
   await expect.poll(() => image.evaluate((img: HTMLImageElement) => img.complete && img.naturalWidth)).toBe(960);

@@ -297,16 +297,16 @@ fn AttachButton(draft: ComposerState) -> impl IntoView {
             .target()
             .and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
         if let Some(input) = input {
-            draft.send_files(list_files(input.files()));
+            draft.stage_files(list_files(input.files()));
             // Choosing the same file again must fire `change`.
             input.set_value("");
         }
     };
     view! {
         <input type="file" id=id.clone() class="visually-hidden attach-input" multiple on:change=on_choose />
-        <label class="icon-button attach" for=id title="Send files">
+        <label class="icon-button attach" for=id title="Add files">
             <Icon name=Glyph::Attach />
-            <span class="visually-hidden">"Send files"</span>
+            <span class="visually-hidden">"Add files"</span>
         </label>
     }
 }

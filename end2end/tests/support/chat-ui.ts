@@ -37,6 +37,12 @@ export class ChatUi {
     await expect(this.composer).toHaveValue("");
   }
 
+  /** Chooses files and sends them without a text. */
+  async sendFiles(...files: { name: string; mimeType: string; buffer: Buffer }[]): Promise<void> {
+    await this.page.getByLabel("Add files").setInputFiles(files);
+    await this.page.getByRole("button", { name: "Send", exact: true }).click();
+  }
+
   /** Texts of the sent messages in the room, from top to bottom. */
   async sentTexts(): Promise<string[]> {
     return this.timeline.locator(".message:not(.pending, .delayed, .failed) .message-text").allTextContents();

@@ -9,7 +9,7 @@ use web_sys::{File, Url};
 /// Image types that every browser shows.
 const SHOWN_TYPES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 
-/// A file that was pasted or dropped into a room, and is not sent yet.
+/// A file that was chosen, pasted or dropped into a room, and is not sent yet.
 #[derive(Debug, Clone)]
 pub struct StagedFile {
     pub id: Uuid,
