@@ -1,5 +1,6 @@
 /** Who may reach a person: blocks, hidden conversations, who may call, and calls through the relay only. */
 import { type Visitor, expect, test } from "./support/fixtures.ts";
+import { expectVideoStreams, joinGroupCall } from "./support/group-calls.ts";
 
 async function blockInRoom(visitor: Visitor, name: string, text: string): Promise<void> {
   await visitor.chat.message(text).locator("summary").click();
@@ -59,6 +60,36 @@ test(
     await expect(other.chat.message("Are you there?")).toBeVisible();
   },
 );
+
+test("who is blocked while they ring no longer rings", async ({ join }) => {
+  const [ada, mallory] = [await join("Ada"), await join("Mallory")];
+  await mallory.chat.sendMessage("An insult");
+  await expect(ada.chat.message("An insult")).toBeVisible();
+  await mallory.calls.call("Ada", "voice");
+  await expect(ada.calls.incoming).toBeVisible();
+  await blockInRoom(ada, "Mallory", "An insult");
+  await expect(ada.calls.incoming).toHaveCount(0);
+  await expect(mallory.calls.endedCard).toContainText("Declined");
+});
+
+test("in a room's call, two of whom one is blocked neither see nor hear each other", async ({ join }) => {
+  const [ada, mallory, grace] = [await join("Ada"), await join("Mallory"), await join("Grace")];
+  await mallory.chat.sendMessage("An insult");
+  await joinGroupCall(ada, true);
+  await joinGroupCall(mallory);
+  await joinGroupCall(grace);
+  await expectVideoStreams([ada, mallory, grace], 2);
+  const tile = (visitor: Visitor, name: string) => visitor.calls.stage.getByRole("listitem").filter({ hasText: name });
+  await expect(tile(ada, "Mallory").locator("video, audio")).not.toHaveCount(0);
+  await blockInRoom(ada, "Mallory", "An insult");
+  await expect(tile(ada, "Mallory")).toContainText("Blocked: you neither see nor hear each other");
+  await expect(tile(ada, "Mallory").locator("video, audio")).toHaveCount(0);
+  await expect(tile(mallory, "Ada")).toContainText("Camera off");
+  await expect(tile(mallory, "Ada")).toContainText("Muted: ");
+  await expect(tile(mallory, "Grace")).not.toContainText("Camera off");
+  await expect(tile(grace, "Mallory")).not.toContainText("Camera off");
+  await grace.calls.expectAudiblePlayback(2);
+});
 
 test("a block in a direct room stands in place of the composer", async ({ join }) => {
   const [ada, mallory] = [await join("Ada"), await join("Mallory")];

@@ -57,6 +57,12 @@ impl CallsClient {
         Signal::derive(move || statuses.with(|statuses| statuses.get(&SOLE_PEER)?.media_state))
     }
 
+    /// Whether a participant of the group call is blocked: nothing of theirs is played, and nothing is sent to them. Tracked.
+    #[must_use]
+    pub fn is_blocked(&self, seat: Seat) -> bool {
+        self.blocked_seats.with(|seats| seats.contains(&seat))
+    }
+
     /// Connection quality of a two-party call, once measured.
     #[must_use]
     pub fn connection_quality(&self) -> Signal<Option<ConnectionQuality>> {
@@ -134,21 +140,21 @@ impl CallsClient {
     /// The peer's audio. Browser only.
     #[must_use]
     pub fn remote_audio(&self, seat: Seat) -> Option<MediaStream> {
-        self.peer(seat)
-            .map(|peer| Clone::clone(peer.remote_audio()))
+        let peer = self.peer(seat).filter(|_| !self.is_blocked(seat));
+        peer.map(|peer| Clone::clone(peer.remote_audio()))
     }
 
     /// The peer's camera video. Browser only.
     #[must_use]
     pub fn remote_video(&self, seat: Seat) -> Option<MediaStream> {
-        self.peer(seat)
-            .map(|peer| Clone::clone(peer.remote_video()))
+        let peer = self.peer(seat).filter(|_| !self.is_blocked(seat));
+        peer.map(|peer| Clone::clone(peer.remote_video()))
     }
 
     /// The peer's screen video. Browser only.
     #[must_use]
     pub fn remote_screen(&self, seat: Seat) -> Option<MediaStream> {
-        self.peer(seat)
-            .map(|peer| Clone::clone(peer.remote_screen()))
+        let peer = self.peer(seat).filter(|_| !self.is_blocked(seat));
+        peer.map(|peer| Clone::clone(peer.remote_screen()))
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     model::{
         CallId,
         call::{CallView, ClientAction, Media, Outcome, Seat, known_group_calls::KnownGroupCalls},
+        user::PersonalSettings,
     },
     protocol::ws::{ClientFrame, ServerFrame},
     ui::{
@@ -65,8 +66,9 @@ pub struct CallsClient {
     ringer: Ringer,
     peers: BrowserState<PeerTable>,
     retransmit_timers: StoredValue<RetransmitTimers>,
-    /// As the user has chosen, for new peer connections.
-    relay_only: StoredValue<bool>,
+    settings: RwSignal<PersonalSettings>,
+    /// Of blocked people in the group call: they and the user neither see nor hear each other.
+    blocked_seats: Memo<Vec<Seat>>,
 }
 
 /// The calls of this page.
@@ -84,6 +86,7 @@ impl CallsClient {
     pub fn provide(socket: Socket) -> Self {
         let machine = RwSignal::new(ClientCallMachine::default());
         let state = Memo::new(move |_| machine.with(|machine| machine.state.clone()));
+        let settings = RwSignal::new(PersonalSettings::default());
         let calls = Self {
             socket,
             machine,
@@ -101,7 +104,10 @@ impl CallsClient {
             ringer: Ringer::new(),
             peers: BrowserState::default(),
             retransmit_timers: StoredValue::default(),
-            relay_only: StoredValue::default(),
+            settings,
+            blocked_seats: Memo::new(move |_| {
+                settings.with(|settings| state.with(|state| state.blocked_seats(settings)))
+            }),
         };
         if let Some(build) = use_context::<BuildTracker>() {
             build.block_reload_while(Signal::derive(move || {
@@ -129,11 +135,17 @@ impl CallsClient {
                 screen: self.devices.screen().get() == DeviceState::On,
                 is_video_paused: false,
             };
-            for (_, peer) in self.all_peers() {
+            for (seat, peer) in self.all_peers() {
+                let is_blocked = self.is_blocked(seat);
                 for slot in TrackSlot::ALL {
-                    peer.set_track(slot, self.devices.track(slot));
+                    let track = self.devices.track(slot).filter(|_| !is_blocked);
+                    peer.set_track(slot, track);
                 }
-                peer.send_media_state(media_state);
+                peer.send_media_state(if is_blocked {
+                    MediaState::default()
+                } else {
+                    media_state
+                });
             }
         });
         // A sign-out, perhaps on another page, ends the call here.
@@ -250,6 +262,14 @@ impl CallsClient {
     /// Declines the waiting call.
     pub fn decline_waiting_call(self) {
         let actions = self.update_machine(ClientCallMachine::decline_waiting_call);
+        self.send_actions(actions);
+    }
+
+    /// Ends calls with people who are blocked from now on.
+    fn apply_settings(self, settings: &PersonalSettings) {
+        self.settings.set(settings.clone());
+        let now = browser::monotonic_now();
+        let actions = self.update_machine(|machine| machine.leave_blocked(settings, now));
         self.send_actions(actions);
     }
 

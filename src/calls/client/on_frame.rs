@@ -23,11 +23,10 @@ impl CallsClient {
     pub(super) fn on_frame(self, frame: &ServerFrame) {
         match frame {
             ServerFrame::Welcome { settings, .. } => {
-                self.relay_only.set_value(settings.relay_only);
+                self.apply_settings(settings);
                 self.on_welcome();
             }
-            // From the next connection on.
-            ServerFrame::Settings { settings } => self.relay_only.set_value(settings.relay_only),
+            ServerFrame::Settings { settings } => self.apply_settings(settings),
             ServerFrame::Call { call } => {
                 // First, because rendering the call takes time.
                 if let (Some(config), Some(peer)) =

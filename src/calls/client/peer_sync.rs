@@ -128,7 +128,8 @@ impl CallsClient {
     }
 
     fn create_peer(self, call: CallId, seat: Seat, side: Side, servers: &[IceServer]) {
-        let policy = if self.relay_only.get_value() {
+        let relay_only = self.settings.with_untracked(|settings| settings.relay_only);
+        let policy = if relay_only {
             RtcIceTransportPolicy::Relay
         } else {
             RtcIceTransportPolicy::All

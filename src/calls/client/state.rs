@@ -13,7 +13,7 @@ pub mod video_adaptation;
 use crate::model::{
     CallId, Millis, RoomId,
     call::{CallView, Media, Outcome, Seat, Side, group::GroupCallView},
-    user::Person,
+    user::{Person, PersonalSettings},
 };
 
 /// The call state of this page.
@@ -160,6 +160,19 @@ impl ClientCallState {
             Self::InGroup(group_call) => Some(group_call),
             _ => None,
         }
+    }
+
+    /// Seats of blocked people in the group call.
+    #[must_use]
+    pub fn blocked_seats(&self, settings: &PersonalSettings) -> Vec<Seat> {
+        let participants = self
+            .active_group_call()
+            .into_iter()
+            .flat_map(|group_call| &group_call.view.participants);
+        participants
+            .filter(|participant| settings.has_blocked(participant.person.id))
+            .map(|participant| participant.seat)
+            .collect()
     }
 
     /// The room of the current or requested group call.

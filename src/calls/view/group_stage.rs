@@ -19,6 +19,7 @@ use crate::{
     },
     model::call::{Seat, group::ParticipantView},
     ui::{
+        avatar::{Avatar, AvatarSize},
         icon::{Glyph, Icon},
         socket::{SocketStatus, use_socket},
     },
@@ -174,9 +175,23 @@ fn ParticipantTile(seat: Seat, others: Memo<Vec<ParticipantView>>) -> impl IntoV
     let state = move || other.with(|other| connection_note(other.as_ref(), away()));
     view! {
         <li class="call-tile" class:is-speaking=speaks>
-            <PeerScreen name seat />
-            <PeerVideo peer name seat />
-            <PeerAudio seat />
+            <Show
+                when=move || !calls.is_blocked(seat)
+                fallback=move || {
+                    view! {
+                        <div class="call-theirs is-off">
+                            <div class="call-their-face">
+                                {move || peer.get().map(|person| view! { <Avatar person size=AvatarSize::Large /> })}
+                                <p>"Blocked: you neither see nor hear each other"</p>
+                            </div>
+                        </div>
+                    }
+                }
+            >
+                <PeerScreen name seat />
+                <PeerVideo peer name seat />
+                <PeerAudio seat />
+            </Show>
             <p class="call-tile-name">
                 <Show when=muted>
                     <Icon name=Glyph::MicOff />

@@ -13,6 +13,7 @@ use crate::{
         call::{
             CallView, ClientAction, Media, Outcome, Side, State, known_group_calls::KnownGroupCalls,
         },
+        user::PersonalSettings,
     },
     protocol::ws::ErrorCode,
 };
@@ -157,6 +158,33 @@ impl ClientCallMachine {
         let action = (self.waiting_call.take()?.id, ClientAction::Decline);
         self.unconfirmed_ends.push(action.clone());
         Some(action)
+    }
+
+    /// Leaves what a blocked person rings or is in, except a group call. Returns the actions, in order.
+    pub fn leave_blocked(
+        &mut self,
+        settings: &PersonalSettings,
+        now: Millis,
+    ) -> Vec<(CallId, ClientAction)> {
+        let mut actions = Vec::new();
+        if self
+            .waiting_call
+            .as_ref()
+            .is_some_and(|view| settings.has_blocked(view.caller.id))
+        {
+            actions.extend(self.decline_waiting_call());
+        }
+        let other = match &self.state {
+            ClientCallState::Starting { callee, .. } => Some(callee.id),
+            ClientCallState::Ringing(view)
+            | ClientCallState::Answering(view)
+            | ClientCallState::InCall(ActiveCall { view, .. }) => Some(view.peer().id),
+            _ => None,
+        };
+        if other.is_some_and(|other| settings.has_blocked(other)) {
+            actions.extend(self.leave(now));
+        }
+        actions
     }
 
     fn end_call(&mut self, view: &CallView, outcome: Outcome, now: Millis) {

@@ -374,6 +374,34 @@ fn a_second_call_waits_beside_the_first_and_can_be_declined() {
 }
 
 #[test]
+fn who_is_blocked_meanwhile_no_longer_rings_waits_or_talks() {
+    let blocking = |person: Person| PersonalSettings {
+        blocked: vec![person.id],
+        ..PersonalSettings::default()
+    };
+    let caller = view(Side::Callee, State::Ringing).caller;
+    let mut machine = machine_after(&[view(Side::Callee, State::Ringing)]);
+    assert_eq!(machine.leave_blocked(&blocking(person(3)), 0), []);
+    assert_eq!(
+        machine.leave_blocked(&blocking(caller.clone()), 0),
+        [(id(1), ClientAction::Decline)]
+    );
+    assert_eq!(machine.state, ClientCallState::Idle);
+
+    let mut machine = machine_after(&[view(Side::Callee, State::Connected)]);
+    machine.apply_call_view(&second_call(true), 5_000);
+    assert_eq!(
+        machine.leave_blocked(&blocking(person(3)), 6_000),
+        [(id(2), ClientAction::Decline)]
+    );
+    assert!(machine.state.is_in_call(), "the other call goes on");
+    assert_eq!(
+        machine.leave_blocked(&blocking(caller), 7_000),
+        [(id(1), ClientAction::HangUp)]
+    );
+}
+
+#[test]
 fn switching_answers_the_second_call_and_the_end_of_the_first_changes_nothing() {
     let mut machine = machine_after(&[view(Side::Callee, State::Connected)]);
     machine.apply_call_view(&second_call(true), 5_000);
