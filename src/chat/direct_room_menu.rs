@@ -5,7 +5,7 @@ use crate::{
     model::{RoomId, user::Person},
     people::{BlockButton, UnblockButton, use_viewer},
     ui::{
-        details_menu::DetailsMenu,
+        details_menu::{DetailsMenu, MenuHandle},
         form::{ActionFailure, SubmitButton, on_success},
         icon::{Glyph, Icon},
     },
@@ -17,7 +17,7 @@ use leptos_router::{NavigateOptions, hooks::use_navigate};
 #[component]
 pub fn DirectRoomMenu(room: RoomId, person: Person) -> impl IntoView {
     let viewer = use_viewer();
-    let menu = DetailsMenu::new();
+    let menu = MenuHandle::new();
     let navigate = use_navigate();
     let hide = ServerAction::<HideRoom>::new();
     on_success(hide, move |_| navigate("/chat", NavigateOptions::default()));
@@ -36,13 +36,7 @@ pub fn DirectRoomMenu(room: RoomId, person: Person) -> impl IntoView {
         }
     };
     view! {
-        <details
-            class="room-menu"
-            node_ref=menu.details
-            on:toggle=move |_| menu.on_toggle()
-            on:keydown=move |event| menu.on_keydown(&event)
-            on:focusout=move |event| menu.on_focusout(&event)
-        >
+        <DetailsMenu handle=menu class="room-menu">
             <summary class="icon-button" aria-label="More about this conversation">
                 <Icon name=Glyph::More />
             </summary>
@@ -56,7 +50,7 @@ pub fn DirectRoomMenu(room: RoomId, person: Person) -> impl IntoView {
                 <ActionFailure action=hide />
                 {block}
             </div>
-        </details>
+        </DetailsMenu>
     }
 }
 

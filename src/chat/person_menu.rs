@@ -8,7 +8,7 @@ use crate::{
     model::{UserId, user::Person},
     people::BlockButton,
     ui::{
-        details_menu::DetailsMenu,
+        details_menu::{DetailsMenu, MenuHandle},
         form::ActionFailure,
         icon::{Glyph, Icon},
     },
@@ -32,7 +32,7 @@ pub fn PersonMenu(
         .into_any();
     }
     let id = person.id.to_string();
-    let menu = DetailsMenu::new();
+    let menu = MenuHandle::new();
     let open_direct = ServerAction::<OpenDirectRoom>::new();
     open_answered_room(open_direct);
     Effect::new(move || {
@@ -45,13 +45,7 @@ pub fn PersonMenu(
         });
     });
     view! {
-        <details
-            class="person-menu"
-            node_ref=menu.details
-            on:toggle=move |_| menu.on_toggle()
-            on:keydown=move |event| menu.on_keydown(&event)
-            on:focusout=move |event| menu.on_focusout(&event)
-        >
+        <DetailsMenu handle=menu class="person-menu">
             <summary class="message-author" dir="auto">
                 {name}
             </summary>
@@ -72,7 +66,7 @@ pub fn PersonMenu(
                 <BlockButton person />
                 <ActionFailure action=open_direct />
             </div>
-        </details>
+        </DetailsMenu>
     }
     .into_any()
 }

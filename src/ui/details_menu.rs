@@ -7,21 +7,42 @@ use web_sys::{
     ScrollLogicalPosition,
 };
 
-/// A menu: a summary, and a panel as the last child.
+/// A menu.
+#[component]
+pub fn DetailsMenu(
+    handle: MenuHandle,
+    class: &'static str,
+    /// A summary, and a panel as the last child.
+    children: Children,
+) -> impl IntoView {
+    view! {
+        <details
+            class=class
+            node_ref=handle.details
+            on:toggle=move |_| handle.on_toggle()
+            on:keydown=move |event| handle.on_keydown(&event)
+            on:focusout=move |event| handle.on_focusout(&event)
+        >
+            {children()}
+        </details>
+    }
+}
+
+/// Closes a [`DetailsMenu`].
 #[derive(Debug, Clone, Copy)]
-pub struct DetailsMenu {
-    pub details: NodeRef<html::Details>,
+pub struct MenuHandle {
+    details: NodeRef<html::Details>,
     /// Set while the menu is open.
     outside_press_listener: StoredValue<Option<WindowListenerHandle>>,
 }
 
-impl Default for DetailsMenu {
+impl Default for MenuHandle {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl DetailsMenu {
+impl MenuHandle {
     /// Closed. Its listener goes with the current owner.
     #[must_use]
     pub fn new() -> Self {
@@ -33,8 +54,7 @@ impl DetailsMenu {
         menu
     }
 
-    /// For `toggle` of the element.
-    pub fn on_toggle(self) {
+    fn on_toggle(self) {
         self.stop_listening();
         if self.open_details().is_none() {
             return;
@@ -70,8 +90,7 @@ impl DetailsMenu {
         }
     }
 
-    /// For `keydown` of the element.
-    pub fn on_keydown(self, event: &ev::KeyboardEvent) {
+    fn on_keydown(self, event: &ev::KeyboardEvent) {
         let is_escape = event.key() == "Escape";
         let Some(details) = self.open_details().filter(|_| is_escape) else {
             return;
@@ -86,10 +105,8 @@ impl DetailsMenu {
         }
     }
 
-    /// For `focusout` of the element.
-    ///
     /// Without a related target, the window lost the focus, or a press cleared it, which the press listener handles.
-    pub fn on_focusout(self, event: &ev::FocusEvent) {
+    fn on_focusout(self, event: &ev::FocusEvent) {
         let to = event.related_target();
         if to.is_some() && !self.contains(to) {
             self.close();
