@@ -11,6 +11,7 @@ mod chat;
 mod cluster;
 mod command_line;
 mod data_folder;
+mod deployment;
 mod doctor;
 mod durability;
 mod files;

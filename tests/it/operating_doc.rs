@@ -1,8 +1,11 @@
 //! The tables of limits in `docs/operating.md`.
 
-use rialto::server::rate_limit::{
-    Bound,
-    entry_points::{ENTRY_POINTS, EntryPointKind},
+use rialto::{
+    model::limits::format_count,
+    server::rate_limit::{
+        Bound,
+        entry_points::{ENTRY_POINTS, EntryPointKind},
+    },
 };
 use std::fmt::Write;
 
@@ -10,10 +13,7 @@ const OPERATING_DOC: &str = include_str!("../../docs/operating.md");
 
 /// `10,000`.
 fn grouped(word: &str) -> String {
-    match word.parse::<u32>() {
-        Ok(number) if number >= 1_000 => format!("{},{:03}", number / 1_000, number % 1_000),
-        _ => word.to_owned(),
-    }
+    word.parse().map_or_else(|_| word.to_owned(), format_count)
 }
 
 #[test]

@@ -105,3 +105,21 @@ async fn a_page_runs_nothing_but_server_functions() {
         assert_eq!(status, expected, "{page}");
     }
 }
+
+#[tokio::test]
+async fn another_site_posts_nothing_through_a_page() {
+    let server = Server::start().await;
+    let ada = Browser::join(&server, "Ada").await;
+    for (header, value) in [
+        ("origin", "https://evil.example"),
+        ("sec-fetch-site", "cross-site"),
+    ] {
+        let form = [("name", "Mallory")];
+        let request = ada.http().post(ada.url("/settings?form=%2Ffn%2Frename"));
+        let request = request.header("accept", "text/html").header(header, value);
+        let response = request.form(&form).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::FORBIDDEN, "{header}");
+    }
+    let html = ada.html("/settings").await;
+    assert!(html.contains("Ada") && !html.contains("Mallory"), "{html}");
+}
