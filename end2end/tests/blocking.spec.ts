@@ -69,7 +69,7 @@ test("who is blocked while they ring no longer rings", async ({ join }) => {
   await expect(ada.calls.incoming).toBeVisible();
   await blockInRoom(ada, "Mallory", "An insult");
   await expect(ada.calls.incoming).toHaveCount(0);
-  await expect(mallory.calls.endedCard).toContainText("Declined");
+  await expect(mallory.calls.endedCard).toContainText("Voice call declined");
 });
 
 test("in a room's call, two of whom one is blocked neither see nor hear each other", async ({ join }) => {
@@ -81,7 +81,8 @@ test("in a room's call, two of whom one is blocked neither see nor hear each oth
   await expectVideoStreams([ada, mallory, grace], 2);
   const tile = (visitor: Visitor, name: string) => visitor.calls.stage.getByRole("listitem").filter({ hasText: name });
   await expect(tile(ada, "Mallory").locator("video, audio")).not.toHaveCount(0);
-  await blockInRoom(ada, "Mallory", "An insult");
+  // The call hides the message on the page that it is on.
+  await blockInRoom(await ada.openTab("/chat/general"), "Mallory", "An insult");
   await expect(tile(ada, "Mallory")).toContainText("Blocked: you neither see nor hear each other");
   await expect(tile(ada, "Mallory").locator("video, audio")).toHaveCount(0);
   await expect(tile(mallory, "Ada")).toContainText("Camera off");
