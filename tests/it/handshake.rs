@@ -1,18 +1,22 @@
 //! The opening handshake: who may connect.
 
-use crate::support::{
-    Browser, HelloFrame, Server, WsClient,
-    browser::location,
-    client_id,
-    server::ADMIN_PASSWORD,
-    ws_client::{handshake_error_status, handshake_request, upgrade},
+use crate::{
+    call_leader::NodeLog,
+    support::{
+        Browser, HelloFrame, Server, WsClient,
+        browser::location,
+        client_id,
+        server::ADMIN_PASSWORD,
+        ws_client::{handshake_error_status, handshake_request, upgrade},
+    },
 };
 use rialto::protocol::SUBPROTOCOL;
 use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn a_connection_is_taken_from_our_own_pages_only() {
-    let server = Server::start().await;
+    let log = NodeLog::new();
+    let server = Server::start_with(log.capture()).await;
     let ada = Browser::join(&server, "Ada").await;
     assert_eq!(handshake_error_status(handshake_request(&ada)).await, None);
     let mut no_browser = handshake_request(&ada);
@@ -40,6 +44,8 @@ async fn a_connection_is_taken_from_our_own_pages_only() {
         assert_eq!(code, 4004, "{origin}: a page learns only the close code");
         assert!(reason.contains("--public-url"), "{reason}");
     }
+    let warning = "a request from another site was refused. If it is yours, set --public-url";
+    assert_eq!(log.count(warning), 1, "logged once");
 }
 
 #[tokio::test]

@@ -114,7 +114,8 @@ impl LoadGenerator {
                 .collect();
             if open == 0 && more.is_empty() {
                 if turned_away > 0 {
-                    println!("    {turned_away} subscribers were rejected and tried again");
+                    // Standard output may be a report's.
+                    eprintln!("    {turned_away} subscribers were rejected and tried again");
                 }
                 return Ok(());
             }

@@ -126,7 +126,10 @@ impl Crowd {
             };
             let used = u32::try_from(request.sources().len())?;
             source = Ipv4Addr::from(u32::from(source) + used);
-            Generator::start(&request)
+            let mut generator = Generator::start(&request)?;
+            // One after another: the machine would be busy with handshakes for minutes. The report follows the last one.
+            generator.read_report()?;
+            Ok(generator)
         };
         for (index, node) in nodes.iter().enumerate() {
             let share =
@@ -137,9 +140,6 @@ impl Crowd {
                 .push(connect(node.address, share(readers).len(), &[])?);
             crowd.websockets.push(connect(node.address, 0, own)?);
         }
-        // The first report follows when everybody is connected.
-        sum_reports(&mut crowd.readers)?;
-        sum_reports(&mut crowd.websockets)?;
         Ok(crowd)
     }
 
