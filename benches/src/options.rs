@@ -27,7 +27,7 @@ pub enum Workload {
     Pages,
     /// Cost of the clients and events of another node (Rialto).
     Nodes,
-    /// As many readers and WebSockets as the machine carries (Rialto).
+    /// As many readers and WebSocket connections as the machine carries (Rialto).
     Crowd,
     /// Memory over a long time of connects and disconnects (Rialto).
     Soak,

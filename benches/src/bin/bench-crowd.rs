@@ -65,7 +65,7 @@ fn take_report(load: &mut LoadGenerator) -> CrowdReport {
     }
 }
 
-/// Heartbeats of WebSockets, spread evenly over the interval.
+/// Heartbeats of WebSocket connections, spread evenly over the interval.
 struct Heartbeats {
     started: Instant,
     sent: usize,

@@ -26,6 +26,9 @@ pub struct SubscribeHandshake {
     pub ready_pattern: &'static [u8],
 }
 
+/// Of a response that accepts a WebSocket (RFC 6455 section 4.2.2).
+const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101";
+
 /// Kept from before the confirmation.
 const MAX_FIRST_BYTES: usize = 300;
 
@@ -140,6 +143,7 @@ impl Subscriber {
     pub fn retry(&mut self, address: SocketAddr, registry: &Registry, token: Token) -> Result<()> {
         self.conn = Self::send_request(address, self.source, registry, token, &self.handshake)?;
         self.state = SubscriptionState::initial(&self.handshake);
+        self.first_bytes.clear();
         Ok(())
     }
 
@@ -175,26 +179,17 @@ impl Subscriber {
     }
 
     fn process_bytes(&mut self, bytes: &[u8], found: &mut impl FnMut(Marker)) {
-        match &mut self.state {
-            SubscriptionState::Upgrading(needle) => {
-                if needle.count(bytes) > 0 {
-                    self.conn
-                        .send(self.handshake.first_frame.as_deref().unwrap_or_default());
-                    self.state =
-                        SubscriptionState::Subscribing(Needle::new(self.handshake.ready_pattern));
-                }
+        let is_complete = match &mut self.state {
+            SubscriptionState::Upgrading(needle) | SubscriptionState::Subscribing(needle) => {
+                let room = MAX_FIRST_BYTES - self.first_bytes.len().min(MAX_FIRST_BYTES);
+                self.first_bytes
+                    .extend_from_slice(&bytes[..bytes.len().min(room)]);
+                needle.count(bytes) > 0
             }
-            SubscriptionState::Subscribing(needle) => {
-                if needle.count(bytes) > 0 {
-                    self.state = SubscriptionState::Subscribed;
-                    self.first_bytes = Vec::new();
-                } else {
-                    let room = MAX_FIRST_BYTES - self.first_bytes.len().min(MAX_FIRST_BYTES);
-                    self.first_bytes
-                        .extend_from_slice(&bytes[..bytes.len().min(room)]);
-                }
-            }
-            SubscriptionState::Subscribed | SubscriptionState::Closed => {}
+            SubscriptionState::Subscribed | SubscriptionState::Closed => false,
+        };
+        if is_complete {
+            self.advance();
         }
         if let Some(acks) = &mut self.acks {
             acks.feed(bytes);
@@ -209,6 +204,21 @@ impl Subscriber {
                 found(marker);
             }
         });
+    }
+
+    /// After what the state waited for.
+    fn advance(&mut self) {
+        if matches!(self.state, SubscriptionState::Subscribing(_)) {
+            self.state = SubscriptionState::Subscribed;
+            self.first_bytes = Vec::new();
+        } else if self.first_bytes.starts_with(SWITCHING_PROTOCOLS) {
+            let frame = self.handshake.first_frame.as_deref();
+            self.conn.send(frame.unwrap_or_default());
+            let confirmed = Needle::new(self.handshake.ready_pattern);
+            self.state = SubscriptionState::Subscribing(confirmed);
+        } else {
+            self.state = SubscriptionState::Closed;
+        }
     }
 
     /// For a publisher that has sent `count` messages.

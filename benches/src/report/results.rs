@@ -83,7 +83,7 @@ pub enum Metric {
     PostgresAcks,
     /// [`Self::AckP99`] on PostgreSQL.
     PostgresAckP99,
-    /// Crowd: readers and WebSockets at the same time.
+    /// Crowd: readers and WebSocket connections at the same time.
     CrowdConnections,
     /// Crowd: memory per connection of all nodes, in bytes.
     CrowdBytes,

@@ -29,12 +29,12 @@ use crate::{
 
 /// Readers of the news over SSE.
 const READERS: usize = 100_000;
-/// WebSockets, each of another person.
+/// WebSocket connections, each of another person.
 const WEBSOCKETS: usize = 10_000;
 /// One after another.
 const STORIES: usize = 3;
 
-/// To the room of all WebSockets.
+/// To the room of everybody.
 const MESSAGES_PER_SECOND: u32 = 5;
 /// For the front page.
 const REQUESTS_PER_SECOND: f64 = 20.0;
@@ -106,7 +106,7 @@ fn nodes_for(connections: usize, open_files: u64) -> usize {
     connections.div_ceil(per_node.max(1))
 }
 
-/// Readers and WebSockets at all nodes.
+/// Readers and WebSocket connections at all nodes.
 #[derive(Debug, Default)]
 struct Crowd {
     readers: Vec<Generator>,
