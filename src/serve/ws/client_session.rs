@@ -24,6 +24,8 @@ use tungstenite::{Message, protocol};
 
 /// Rejected frames before a faulty or malicious client is disconnected.
 const MAX_ERRORS: u32 = 200;
+/// Of the future that handles a message: it is allocated and moved for each, so what it could do besides costs every one.
+const MAX_HANDLING_BYTES: usize = 8 * 1024;
 /// Of a text that is no frame.
 const MAX_REASON_CHARS: usize = 300;
 
@@ -213,7 +215,11 @@ impl ClientSession {
             };
             self.connection.mark_received();
             let handled = match message {
-                Ok(message) => Box::pin(self.on_message(message)).await,
+                Ok(message) => {
+                    let handling = self.on_message(message);
+                    debug_assert!(size_of_val(&handling) <= MAX_HANDLING_BYTES);
+                    Box::pin(handling).await
+                }
                 Err(over) => Err(over),
             };
             if let Err(over) = handled {
@@ -280,11 +286,8 @@ impl ClientSession {
                 self.send_replies(vec![guest_chunk_refusal(&bytes)]).await
             }
             Message::Binary(bytes) => {
-                let replies = self
-                    .systems
-                    .chat
-                    .receive_chunk(&self.connection, &bytes)
-                    .await;
+                let chat = &self.systems.chat;
+                let replies = Box::pin(chat.receive_chunk(&self.connection, &bytes)).await;
                 self.send_replies(replies).await
             }
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(()),
@@ -298,6 +301,8 @@ impl ClientSession {
     }
 
     /// Returns the replies, except those of a resume, which are sent. `text` is the frame's.
+    ///
+    /// Everything but a message has a box of its own (`MAX_HANDLING_BYTES`).
     async fn dispatch(
         &mut self,
         frame: ClientFrame,
@@ -326,7 +331,7 @@ impl ClientSession {
                 }
                 Vec::new()
             }
-            ClientFrame::Resume { cursor } => self.resume(&cursor).await?,
+            ClientFrame::Resume { cursor } => Box::pin(self.resume(&cursor)).await?,
             ClientFrame::Send { id, room, text } => {
                 let order = &mut self.send_order;
                 chat.send(&from, order, id, room, text).await
@@ -336,16 +341,16 @@ impl ClientSession {
                 room,
                 name,
                 size,
-            } => chat.announce_upload(&from, id, room, &name, size).await,
+            } => Box::pin(chat.announce_upload(&from, id, room, &name, size)).await,
             ClientFrame::UploadCancel { id } => {
-                chat.cancel_upload(&from, id).await;
+                Box::pin(chat.cancel_upload(&from, id)).await;
                 Vec::new()
             }
-            ClientFrame::Read { room, seq } => chat.mark_read(&from, room, seq).await,
+            ClientFrame::Read { room, seq } => Box::pin(chat.mark_read(&from, room, seq)).await,
             ClientFrame::Typing { room } => chat.broadcast_typing(&from, room).await,
             ClientFrame::Call { call, action } => {
                 let from = from.answering(read_subject(text));
-                systems.calls.handle_action(&from, call, action).await;
+                Box::pin(systems.calls.handle_action(&from, call, action)).await;
                 Vec::new()
             }
         })
