@@ -74,6 +74,8 @@ export default defineConfig({
       executablePath: findSystemBrowser(),
       // Chromium's sandbox does not run as root, and many build machines run as root.
       args: process.getuid?.() === 0 ? ["--no-sandbox", ...chromiumFlags] : chromiumFlags,
+      // In another locale, Chromium names a download whose name is not ASCII "download".
+      env: { ...process.env, LC_ALL: "C.UTF-8" },
     },
   },
 });

@@ -336,6 +336,21 @@ test("today becomes yesterday while a page is open", async ({ join }) => {
   await expect(day).toHaveText([/\d{4}/]);
 });
 
+test("who travels sees the times of the new zone on a page that is open", async ({ join }) => {
+  // The zone is overridden here instead.
+  const ada = await join("Ada", { timezoneId: undefined });
+  await ada.chat.sendMessage("What time is it?");
+  const time = ada.chat.message("What time is it?").locator("time");
+  const at = new Date((await time.getAttribute("datetime")) ?? "");
+  const devtools = await ada.context.newCDPSession(ada.page);
+  for (const timeZone of ["Asia/Tokyo", "America/Anchorage"]) {
+    await devtools.send("Emulation.setTimezoneOverride", { timezoneId: timeZone });
+    await ada.setVisibility(false);
+    await ada.setVisibility(true);
+    await expect(time).toHaveText(at.toLocaleTimeString("en-GB", { timeZone, hour: "2-digit", minute: "2-digit" }));
+  }
+});
+
 test("only web addresses become links, and they open safely", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await ada.chat.sendMessage("See https://example.org/a_(b)?c=1&d=2. Not javascript:alert(1) or <b>this</b>");
