@@ -199,6 +199,12 @@ async fn a_client_that_moves_to_another_node_is_one_client() {
     let ada = cluster.join(0, "Ada").await;
     let hello = HelloFrame::default();
     let mut old_ws = ada.connect_with(hello.clone()).await;
+    // Of equal ones, the node that hears of the other later would decide.
+    let incarnation = hello.incarnation + 1;
+    let hello = HelloFrame {
+        incarnation,
+        ..hello
+    };
     let mut new_ws = ada.at_node(&cluster.nodes[1]).connect_with(hello).await;
     assert_eq!(
         old_ws.expect_close().await.0,
