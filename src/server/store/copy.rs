@@ -2,7 +2,7 @@
 
 mod table;
 
-use super::{Error, Result};
+use super::{Engine, Error, Result};
 use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
 use sqlx::{AnyConnection, AssertSqlSafe};
@@ -28,16 +28,19 @@ pub(super) async fn copy_tables(
     tables: &[Table],
     source: &mut AnyConnection,
     target: &mut AnyConnection,
+    target_engine: Engine,
     place: &str,
 ) -> Result<Vec<CopiedTable>> {
     let mut copied = Vec::with_capacity(tables.len());
     for table in tables {
-        let wrote = copy_table(table, source, target).await.map_err(|error| {
-            Error::InvalidSetting(format!(
-                "the table {} could not be copied: {error}. Nothing was written",
-                table.name
-            ))
-        })?;
+        let wrote = copy_table(table, source, target, target_engine)
+            .await
+            .map_err(|error| {
+                Error::InvalidSetting(format!(
+                    "the table {} could not be copied: {error}. Nothing was written",
+                    table.name
+                ))
+            })?;
         copied.push(wrote);
     }
     // After the last insert, this compares exactly what will be committed.
@@ -119,6 +122,7 @@ async fn copy_table(
     table: &Table,
     source: &mut AnyConnection,
     target: &mut AnyConnection,
+    target_engine: Engine,
 ) -> Result<CopiedTable> {
     let mut checksum = Checksum::default();
     let mut rows = sqlx::query(AssertSqlSafe(table.select_sql())).fetch(&mut *source);
@@ -132,7 +136,8 @@ async fn copy_table(
             waiting.push(values);
         }
         if waiting.len() == MAX_INSERT_ROWS || is_last && !waiting.is_empty() {
-            let mut insert = sqlx::query(AssertSqlSafe(table.insert_sql(waiting.len())));
+            let sql = table.insert_sql(target_engine, waiting.len());
+            let mut insert = sqlx::query(AssertSqlSafe(sql));
             for value in waiting.drain(..).flatten() {
                 insert = match value {
                     Value::Text(text) => insert.bind(text),

@@ -3,7 +3,7 @@
 use super::{
     Engine, Store, Tx,
     connection::Pool,
-    parse, placeholders,
+    parse,
     rooms::{decode_room_kind, unread_count_sql},
     users::decode_person,
 };
@@ -25,13 +25,14 @@ enum MembershipLock {
 }
 
 pub(super) async fn list_memberships(
+    engine: Engine,
     read: Pool,
     users: Vec<UserId>,
 ) -> Result<HashMap<UserId, Vec<(RoomId, RoomKind)>>> {
     let sql = format!(
         "SELECT memberships.user_id, rooms.id, rooms.kind
          FROM memberships JOIN rooms ON rooms.id = memberships.room_id WHERE memberships.user_id IN {}",
-        placeholders(1, users.len())
+        engine.placeholders(1, users.len())
     );
     let mut query = sqlx::query_as::<_, (String, String, String)>(AssertSqlSafe(sql));
     for user in users {

@@ -1,6 +1,6 @@
 //! Chat messages.
 
-use super::{Store, Tx, parse, placeholders, users::decode_person};
+use super::{Store, Tx, parse, users::decode_person};
 use crate::{
     model::{MessageId, Millis, RoomId, Seq, UserId, message::Message},
     server::error::Result,
@@ -67,7 +67,7 @@ impl Store {
         }
         let sql = format!(
             "INSERT INTO messages (id, room_id, seq, author_id, at, content, counts) VALUES {}",
-            placeholders(messages.len(), 7)
+            self.engine.placeholders(messages.len(), 7)
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for message in messages {
@@ -98,7 +98,7 @@ impl Store {
         }
         let sql = format!(
             "SELECT id, room_id, author_id, seq, at FROM messages WHERE id IN {}",
-            placeholders(1, ids.len())
+            self.engine.placeholders(1, ids.len())
         );
         let mut query = sqlx::query_as::<_, (String, String, String, i64, i64)>(AssertSqlSafe(sql));
         for id in ids {

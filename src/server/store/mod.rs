@@ -1,7 +1,7 @@
 //! The store: all SQL of the program, as methods of [`Store`].
 //!
-//! SQLite and PostgreSQL run the same queries through sqlx's `Any` driver: `$1` placeholders, ids and JSON as text, integer milliseconds,
-//! bytewise text order.
+//! SQLite and PostgreSQL run the same queries through sqlx's `Any` driver: `$1` placeholders (for rows, `Engine::placeholders`), ids and JSON
+//! as text, integer milliseconds, bytewise text order.
 //!
 //! On SQLite one connection writes and writers queue for it; the others read a snapshot (WAL). On PostgreSQL several programs write, so a
 //! lock or constraint protects every read-then-write.
@@ -79,6 +79,29 @@ enum Engine {
     PostgreSQL,
 }
 
+impl Engine {
+    /// As in `($1, $2), ($3, $4)`; on SQLite `(?, ?), (?, ?)`, because it searches the list of names for each parameter.
+    fn placeholders(self, rows: usize, columns: usize) -> String {
+        let mut sql = String::with_capacity(rows * columns * 6);
+        for at in 0..rows * columns {
+            sql.push_str(match at {
+                0 => "(",
+                _ if at % columns == 0 => "), (",
+                _ => ", ",
+            });
+            match self {
+                Self::SQLite => sql.push('?'),
+                Self::PostgreSQL => {
+                    sql.push('$');
+                    sql.push_str(&(at + 1).to_string());
+                }
+            }
+        }
+        sql.push(')');
+        sql
+    }
+}
+
 /// Handle to the store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -122,11 +145,13 @@ impl Store {
             write_pool: write,
             health: Arc::default(),
             session_loader: DataLoader::new(move |keys| {
-                users::find_sessions(sessions.clone(), keys)
+                users::find_sessions(engine, sessions.clone(), keys)
             }),
-            room_loader: DataLoader::new(move |users| rooms::list_rooms(rooms.clone(), users)),
+            room_loader: DataLoader::new(move |users| {
+                rooms::list_rooms(engine, rooms.clone(), users)
+            }),
             membership_loader: DataLoader::new(move |users| {
-                memberships::list_memberships(memberships.clone(), users)
+                memberships::list_memberships(engine, memberships.clone(), users)
             }),
         }
     }
@@ -188,22 +213,6 @@ pub(in crate::server) fn is_unique_violation(error: &sqlx::Error) -> bool {
 /// PostgreSQL does not allow NUL in text.
 fn can_be_stored(text: &str) -> bool {
     !text.contains('\0')
-}
-
-/// As in `($1, $2), ($3, $4)`.
-fn placeholders(rows: usize, columns: usize) -> String {
-    let mut sql = String::with_capacity(rows * columns * 6);
-    for at in 0..rows * columns {
-        let before = match at {
-            0 => "($",
-            _ if at % columns == 0 => "), ($",
-            _ => ", $",
-        };
-        sql.push_str(before);
-        sql.push_str(&(at + 1).to_string());
-    }
-    sql.push(')');
-    sql
 }
 
 fn parse<T: FromStr>(text: &str) -> Result<T>

@@ -64,7 +64,7 @@ pub(super) async fn copy_into_database(
     let tables = list_tables(source).await?;
     check_same_tables(&tables, &mut target).await?;
     lock_empty_tables(&tables, &mut target, &place).await?;
-    let copied = copy_tables(&tables, source, &mut target, &place).await?;
+    let copied = copy_tables(&tables, source, &mut target, Engine::PostgreSQL, &place).await?;
     // Fails in a failed transaction, unlike `COMMIT`.
     sqlx::query("SELECT 1").execute(&mut *target).await?;
     target.commit().await?;

@@ -1,7 +1,7 @@
 //! Rooms, and how each member sees them.
 
 use super::{
-    NewEvent, Store, Stream, Tx, can_be_stored, connection::Pool, parse, placeholders,
+    Engine, NewEvent, Store, Stream, Tx, can_be_stored, connection::Pool, parse,
     users::decode_person,
 };
 use crate::{
@@ -68,12 +68,13 @@ pub(super) fn decode_room_kind(word: &str) -> Result<RoomKind> {
 }
 
 pub(super) async fn list_rooms(
+    engine: Engine,
     read: Pool,
     users: Vec<UserId>,
 ) -> Result<HashMap<UserId, Vec<RoomSummary>>> {
     let sql = room_summaries_sql(&format!(
         "mine.user_id IN {} ORDER BY rooms.kind DESC, rooms.created_at, rooms.id",
-        placeholders(1, users.len())
+        engine.placeholders(1, users.len())
     ));
     let mut query = sqlx::query_as::<_, RoomSummaryColumns>(AssertSqlSafe(sql));
     for user in users {

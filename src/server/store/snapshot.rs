@@ -137,7 +137,14 @@ async fn copy_from_postgres(url: &DatabaseUrl, into: &Path) -> Result<()> {
         let mut target = copy.begin().await?;
         let tables = list_tables(&mut target).await?;
         check_same_tables(&tables, &mut source_tx).await?;
-        copy_tables(&tables, &mut source_tx, &mut target, "the backup").await?;
+        copy_tables(
+            &tables,
+            &mut source_tx,
+            &mut target,
+            Engine::SQLite,
+            "the backup",
+        )
+        .await?;
         target.commit().await?;
         Ok(())
     };

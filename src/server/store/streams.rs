@@ -1,6 +1,6 @@
 //! Streams and their events: the event log.
 
-use super::{Engine, Store, Tx, parse, placeholders};
+use super::{Engine, Store, Tx, parse};
 use crate::{
     model::{Epoch, Millis, RoomId, Seq},
     server::{error::Result, random},
@@ -124,7 +124,7 @@ impl Store {
         };
         let sql = format!(
             "SELECT name, head FROM streams WHERE name IN {}{lock}",
-            placeholders(1, streams.len())
+            self.engine.placeholders(1, streams.len())
         );
         let mut query = sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(sql));
         for stream in streams {
@@ -170,7 +170,7 @@ impl Store {
         }
         let sql = format!(
             "INSERT INTO events (stream, seq, kind, payload, at) VALUES {}",
-            placeholders(events.len(), 5)
+            self.engine.placeholders(events.len(), 5)
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for NewEvent { stream, row, kind } in events {
@@ -262,7 +262,7 @@ impl Store {
         for streams in streams.chunks(MAX_QUERY_STREAMS) {
             let sql = format!(
                 "SELECT name, head FROM streams WHERE name IN {}",
-                placeholders(1, streams.len())
+                self.engine.placeholders(1, streams.len())
             );
             let mut query = sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(sql));
             for stream in streams {

@@ -100,8 +100,10 @@ async fn run_concurrently<T, F: Future<Output = T>>(ask: impl Fn(usize) -> F) ->
 
 #[test]
 fn placeholders_count_through_all_rows() {
-    assert_eq!(placeholders(2, 2), "($1, $2), ($3, $4)");
-    assert_eq!(placeholders(1, 3), "($1, $2, $3)");
+    let postgres = Engine::PostgreSQL;
+    assert_eq!(postgres.placeholders(2, 2), "($1, $2), ($3, $4)");
+    assert_eq!(postgres.placeholders(1, 3), "($1, $2, $3)");
+    assert_eq!(Engine::SQLite.placeholders(2, 2), "(?, ?), (?, ?)");
 }
 
 #[tokio::test]

@@ -1,11 +1,10 @@
 //! Users, sessions and one-time secrets.
 
 use super::{
-    Store, Tx,
+    Engine, Store, Tx,
     connection::Pool,
     is_unique_violation, parse,
     personal_settings::{StoredSettings, decode_policy},
-    placeholders,
 };
 use crate::{
     model::{
@@ -35,6 +34,7 @@ pub struct Session {
 }
 
 pub(super) async fn find_sessions(
+    engine: Engine,
     read: Pool,
     hashes: Vec<String>,
 ) -> Result<HashMap<String, Session>> {
@@ -44,7 +44,7 @@ pub(super) async fn find_sessions(
                 users.calls_from, users.ice_transport_policy, blocks.blocked_id
          FROM sessions JOIN users ON users.id = sessions.user_id LEFT JOIN blocks ON blocks.blocker_id = users.id
          WHERE sessions.token_hash IN {}",
-        placeholders(1, hashes.len())
+        engine.placeholders(1, hashes.len())
     );
     let mut query = sqlx::query_as::<_, SessionColumns>(AssertSqlSafe(sql));
     for hash in hashes {

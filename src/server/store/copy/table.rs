@@ -1,7 +1,7 @@
 //! Tables, columns and values, as the SQLite store's schema describes them.
 
 use super::SQLX_MIGRATIONS_TABLE;
-use crate::server::store::{Error, Result, placeholders};
+use crate::server::store::{Engine, Error, Result};
 use sqlx::{AnyConnection, Row, any::AnyRow};
 use std::collections::BTreeSet;
 
@@ -64,7 +64,7 @@ impl Table {
         )
     }
 
-    pub(super) fn insert_sql(&self, rows: usize) -> String {
+    pub(super) fn insert_sql(&self, engine: Engine, rows: usize) -> String {
         let columns: Vec<_> = self
             .columns
             .iter()
@@ -74,7 +74,7 @@ impl Table {
             "INSERT INTO \"{}\" ({}) VALUES {}",
             self.name,
             columns.join(", "),
-            placeholders(rows, columns.len())
+            engine.placeholders(rows, columns.len())
         )
     }
 
