@@ -4,7 +4,7 @@ use crate::{
     calls::CallClient,
     cluster::{connected_call, wait_for_call_end},
     support::{
-        Cluster, eventually, needs_postgresql,
+        Cluster, NodeLog, eventually, needs_postgresql,
         proxy::{Passing, Proxy},
     },
 };
@@ -15,50 +15,10 @@ use rialto::{
     },
     protocol::ws::ServerFrame,
 };
-use std::{fs::File, path::PathBuf, process::Stdio, time::Duration};
-use tempfile::TempDir;
-use tokio::process::Command;
+use std::time::Duration;
 
 /// Longer than an outage that does not count, and the next renewal of the lease.
 const NATS_OUTAGE: Duration = Duration::from_secs(4);
-
-/// What a node writes to standard error.
-pub(crate) struct NodeLog {
-    _folder: TempDir,
-    path: PathBuf,
-}
-
-impl NodeLog {
-    pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
-        Self {
-            _folder: folder,
-            path,
-        }
-    }
-
-    pub(crate) fn capture(&self) -> impl Fn(&mut Command) + Send + Sync + 'static {
-        let path = self.path.clone();
-        move |command| {
-            command.stderr(Stdio::from(File::create(&path).unwrap()));
-        }
-    }
-
-    pub(crate) async fn wait_for(&self, words: &str) {
-        eventually(words, async || {
-            let log = std::fs::read_to_string(&self.path).unwrap();
-            log.contains(words)
-        })
-        .await;
-    }
-
-    /// How often the words have been written.
-    pub(crate) fn count(&self, words: &str) -> usize {
-        let log = std::fs::read_to_string(&self.path).unwrap();
-        log.matches(words).count()
-    }
-}
 
 /// The next leader restores the call, and the pages report their path to it.
 async fn wait_for_next_leader(id: CallId, ada: &mut CallClient, bob: &mut CallClient) {

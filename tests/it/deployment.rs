@@ -1,14 +1,9 @@
 //! The proxies of `deploy/` and of the compose files hand on the addresses of clients.
 
-use crate::support::{Server, eventually};
+use crate::support::{Server, eventually, programs::find_server_program};
 use ipnet::IpNet;
 use rialto::server::tls;
-use std::{
-    fs,
-    net::IpAddr,
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::{fs, net::IpAddr, path::Path, process::Stdio};
 use tokio::{
     net::{TcpListener, TcpStream},
     process::{Child, Command},
@@ -25,15 +20,6 @@ struct Nginx {
     _process: Child,
     _folder: tempfile::TempDir,
     port: u16,
-}
-
-/// Debian installs it outside the `PATH` of users.
-fn find_nginx() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into()])
-        .map(|folder| folder.join("nginx"))
-        .find(|file| file.is_file())
 }
 
 impl Nginx {
@@ -115,7 +101,7 @@ impl Nginx {
 
 #[tokio::test]
 async fn behind_nginx_an_address_has_limits_of_its_own_and_cannot_take_those_of_another() {
-    let Some(program) = find_nginx() else {
+    let Some(program) = find_server_program("nginx") else {
         println!("skipped: nginx is not installed");
         return;
     };

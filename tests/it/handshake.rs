@@ -1,14 +1,11 @@
 //! The opening handshake: who may connect.
 
-use crate::{
-    call_leader::NodeLog,
-    support::{
-        Browser, HelloFrame, Server, WsClient,
-        browser::location,
-        client_id,
-        server::ADMIN_PASSWORD,
-        ws_client::{handshake_error_status, handshake_request, upgrade},
-    },
+use crate::support::{
+    Browser, HelloFrame, NodeLog, Server, WsClient,
+    browser::location,
+    client_id,
+    server::ADMIN_PASSWORD,
+    ws_client::{handshake_error_status, handshake_request, upgrade},
 };
 use rialto::protocol::SUBPROTOCOL;
 use tokio::net::TcpStream;

@@ -10,10 +10,9 @@ mod load;
 mod news;
 
 use crate::{
-    call_leader::NodeLog,
     cluster::{connected_call, wait_for_call_end},
     support::{
-        Browser, Cluster, Server, SmallDisk, needs_postgresql,
+        Browser, Cluster, NodeLog, Server, SmallDisk, needs_postgresql,
         proxy::{Passing, Proxy, address_of},
         server::rialto_command_with_prefix,
     },

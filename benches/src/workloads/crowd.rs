@@ -56,7 +56,13 @@ pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunS
     let count = nodes_for(readers + websockets, proc::raise_open_file_limit()?);
     let shared = match count {
         1 => None,
-        _ => Some(SharedServices::start(folder.path())?),
+        _ => match SharedServices::start(folder.path()) {
+            Ok(shared) => Some(shared),
+            Err(why) => {
+                println!("    skipped, {count} nodes needed: {why:#}");
+                return Ok(());
+            }
+        },
     };
     let mut nodes = match &shared {
         None => vec![launcher.start(sink.measured_server, 0)?],

@@ -1,6 +1,6 @@
 //! A NATS server that a test stops and starts.
 
-use super::eventually;
+use super::{eventually, programs::find_server_program};
 use std::{net::SocketAddr, path::PathBuf, process::Stdio};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -69,12 +69,7 @@ impl Nats {
     }
 }
 
-/// Debian installs it in `/usr/sbin`, usually only in root's `PATH`.
 fn find_nats_server() -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/usr/local/bin".into()])
-        .map(|folder| folder.join("nats-server"))
-        .find(|program| program.is_file())
+    find_server_program("nats-server")
         .expect("nats-server not found: install Debian's nats-server package, as scripts/bootstrap.sh test does")
 }
