@@ -81,10 +81,13 @@ test("in a room's call, two of whom one is blocked neither see nor hear each oth
   await expectVideoStreams([ada, mallory, grace], 2);
   const tile = (visitor: Visitor, name: string) => visitor.calls.stage.getByRole("listitem").filter({ hasText: name });
   await expect(tile(ada, "Mallory").locator("video, audio")).not.toHaveCount(0);
+  await grace.calls.microphoneButton.click();
+  await expect(tile(ada, "Mallory"), "the only one who is heard").toHaveClass(/is-speaking/);
   // The call hides the message on the page that it is on.
   await blockInRoom(await ada.openTab("/chat/general"), "Mallory", "An insult");
   await expect(tile(ada, "Mallory")).toContainText("Blocked: you neither see nor hear each other");
   await expect(tile(ada, "Mallory").locator("video, audio")).toHaveCount(0);
+  await expect(tile(ada, "Mallory"), "has the large tile no more").not.toHaveClass(/is-speaking/);
   await expect(tile(mallory, "Ada")).toContainText("Camera off");
   await expect(tile(mallory, "Ada")).toContainText("Muted: ");
   await expect(tile(mallory, "Grace")).not.toContainText("Camera off");

@@ -155,9 +155,11 @@ impl CallsClient {
         {
             return;
         }
+        let blocked = self.blocked_seats.get_untracked();
         let levels: Vec<_> = self
             .all_peers()
             .into_iter()
+            .filter(|(seat, _)| !blocked.contains(seat))
             .map(|(seat, peer)| (seat, peer.audio_level().unwrap_or(0.0)))
             .collect();
         speaker.update(&levels, browser::monotonic_now());
