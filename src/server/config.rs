@@ -306,6 +306,13 @@ pub(crate) fn parse_public_url(text: &str) -> Result<String, String> {
     if !["http", "https"].contains(&url.scheme()) || !url.has_host() {
         return Err(format!("people open http:// or https:// addresses. {form}"));
     }
+    // The URL standard allows more than a browser and a certificate do.
+    let is_in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if let Some(name) = url.domain().filter(|name| !name.bytes().all(is_in_name)) {
+        return Err(format!(
+            "{name:?} is no host name: those have letters, digits, hyphens and dots. {form}"
+        ));
+    }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(format!(
             "it would show a name or password to everybody. {form}"
@@ -434,6 +441,10 @@ mod tests {
             ("rialto.example.org", "Use the form"),
             ("localhost:3000", "http:// or https://"),
             ("ftp://rialto.example.org", "http:// or https://"),
+            (
+                "https://rialto.example.o{g",
+                "\"rialto.example.o{g\" is no host name",
+            ),
             ("https://ada:secret@rialto.example.org", "password"),
             ("https://example.org/rialto", "root of a host"),
             ("https://example.org/?a=b", "root of a host"),
