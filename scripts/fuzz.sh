@@ -24,7 +24,7 @@ fi
 cp Cargo.lock fuzz/Cargo.lock
 # cargo-fuzz sets RUSTFLAGS, which replaces what .cargo/config.toml sets.
 export RUSTFLAGS="--cfg erase_components" RUSTUP_TOOLCHAIN=nightly
-# The program is safe Rust, in which AddressSanitizer finds nothing; with it, and in one unit, the server alone compiles for twenty minutes.
+# AddressSanitizer could find faults only in unsafe code of dependencies; with it, and in one unit, the server alone compiles for twenty minutes.
 build=(--sanitizer none --codegen-units 16)
 # Long inputs find nothing that shorter ones do not, and are slow.
 options=(-max_total_time="$seconds" -max_len=4096 -timeout=10 -print_final_stats=1)
